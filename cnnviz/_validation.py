@@ -1,0 +1,96 @@
+"""Checks of arguments: one function a kind, one form of message.
+
+Every message names the argument, what was expected and what came.
+"""
+
+import numbers
+import operator
+
+import numpy as np
+
+
+def invalid(name, expected, got, error=ValueError):
+    """Return the exception that says what `name` must be and what it was."""
+    return error(f"{name} must be {expected}, got {got}")
+
+
+def describe(value):
+    """Say in a few words what `value` is: type, shape and dtype, or the value."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        kind = type(value).__name__
+        return f"{kind} of shape {tuple(shape)} and dtype {value.dtype}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def as_integer(value, name, minimum):
+    """Return `value` as an `int` of at least `minimum`."""
+    if isinstance(value, (bool, np.bool_)):
+        raise invalid(name, "an integer", describe(value), TypeError)
+    try:
+        integer = operator.index(value)
+    except TypeError:
+        raise invalid(name, "an integer", describe(value), TypeError) from None
+    if integer < minimum:
+        raise invalid(name, f"an integer of at least {minimum}", integer)
+    return integer
+
+
+def as_number(value, name, minimum=None):
+    """Return `value` as a finite `float`, at least `minimum` where one is given."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise invalid(name, "a number", describe(value), TypeError)
+    number = float(value)
+    if not np.isfinite(number):
+        raise invalid(name, "a finite number", number)
+    if minimum is not None and number < minimum:
+        raise invalid(name, f"a number of at least {minimum}", number)
+    return number
+
+
+def one_of(value, name, choices):
+    """Return `value`, which must be one of `choices`."""
+    if value not in choices:
+        raise invalid(name, "one of " + ", ".join(map(repr, choices)), repr(value))
+    return value
+
+
+def as_array(value, name, ndim, shape_words):
+    """Return `value` (array-like or tensor) as a finite, non-empty numeric array.
+
+    Parameters
+    ----------
+    value : array_like or torch.Tensor
+        What came in. Tensors are detached and moved to the CPU.
+    name : str
+        The argument's name, for messages.
+    ndim : int or tuple of int
+        The numbers of dimensions allowed.
+    shape_words : str
+        What is expected, for messages, such as ``"an image (H, W) or (H, W, C)"``.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same values and dtype (`bool` becomes `uint8`).
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise invalid(name, shape_words, describe(value), TypeError) from None
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    if array.dtype.kind not in "iuf":
+        raise invalid(name, f"{shape_words} of real numbers", describe(array), TypeError)
+    allowed = ndim if isinstance(ndim, tuple) else (ndim,)
+    if array.ndim not in allowed:
+        raise invalid(name, shape_words, describe(array))
+    if array.size == 0:
+        raise invalid(name, f"{shape_words}, not empty", describe(array))
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise invalid(name, f"{shape_words} of finite values", f"{bad} NaN or infinite")
+    return array

@@ -1,0 +1,347 @@
+"""Seeded training and evaluation of classifiers.
+
+Data are two tensors, images and labels: a set of this size fits into memory, and
+without a loader an epoch takes less time.
+"""
+
+import hashlib
+import inspect
+import os
+import tempfile
+import time
+import warnings
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from filelock import FileLock
+from torch import nn
+from tqdm import tqdm
+
+from cnnviz._validation import as_integer, as_number, describe, invalid
+from cnnviz.datasets import cache_folder
+
+__all__ = ["Evaluation", "History", "evaluate", "fit"]
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened while a model was trained."""
+
+    loss: list
+    """Mean cross-entropy of each step's batch, in nats."""
+    learning_rate: list
+    """The learning rate of each step."""
+    seconds: float
+    """How long training took; as measured then, where it was read from the cache."""
+    snapshots: dict = field(default_factory=dict)
+    """The model's `state_dict` by the number of steps taken."""
+
+
+def fit(
+    model,
+    images,
+    labels,
+    *,
+    epochs=2,
+    batch_size=256,
+    learning_rate=0.02,
+    weight_decay=0.01,
+    seed=0,
+    snapshots=(),
+    cache=False,
+    progress=True,
+):
+    """Train a classifier with AdamW and a one-cycle learning rate.
+
+    The model is trained in place and left in evaluation mode. With the same model,
+    data, arguments and number of threads, the result is the same.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Maps images to one score (logit) a class.
+    images : torch.Tensor, shape (N, C, H, W), float
+        All training images.
+    labels : torch.Tensor, shape (N,), int64
+        The class of each image.
+    epochs : int, default 2
+        How often each image is seen.
+    batch_size : int, default 256
+        How many images make a step.
+    learning_rate : float, default 0.02
+        The highest learning rate of the cycle.
+    weight_decay : float, default 0.01
+        AdamW's decoupled weight decay.
+    seed : int, default 0
+        Seeds the order of the images and dropout. The initial weights are the
+        model's own: call `torch.manual_seed` before making it.
+    snapshots : iterable of int, default ()
+        Numbers of steps after which the model's weights are kept, 0 being the
+        model before training.
+    cache : bool, default False
+        Keep the result in the cache folder, by a hash of everything it depends on
+        (the source of the model's classes, its initial weights, the data, the
+        settings, the versions), and read it from there the next time.
+    progress : bool, default True
+        Show a progress bar.
+
+    Returns
+    -------
+    History
+        `loss`, `learning_rate`, `seconds` and `snapshots`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or range, or the loss stops being
+        finite.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019.
+    L. Smith and N. Topin, "Super-Convergence", 2018.
+    """
+    _check_model(model)
+    _check_data(images, labels)
+    settings = {
+        "epochs": as_integer(epochs, "epochs", 1),
+        "batch_size": as_integer(batch_size, "batch_size", 1),
+        "learning_rate": as_number(learning_rate, "learning_rate", 0),
+        "weight_decay": as_number(weight_decay, "weight_decay", 0),
+        "seed": as_integer(seed, "seed", 0),
+        "snapshots": sorted({as_integer(step, "snapshots", 0) for step in snapshots}),
+    }
+    if not cache:
+        return _train(model, images, labels, **settings, progress=progress)
+    path = cache_folder() / "trained" / f"{_key(model, images, labels, settings)}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        history = _load(model, path)
+        if history is None:
+            history = _train(model, images, labels, **settings, progress=progress)
+            _save(model, history, path)
+    return history
+
+
+def _train(
+    model,
+    images,
+    labels,
+    *,
+    epochs,
+    batch_size,
+    learning_rate,
+    weight_decay,
+    seed,
+    snapshots,
+    progress,
+):
+    steps_per_epoch = -(-len(images) // batch_size)
+    steps = epochs * steps_per_epoch
+    if snapshots and snapshots[-1] > steps:
+        raise invalid("snapshots", f"at most the {steps} steps taken", snapshots[-1])
+    losses, rates, kept = [], [], {}
+    if 0 in snapshots:
+        kept[0] = _copy_state(model)
+    start = time.perf_counter()
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(seed)
+        model.train()
+        model.to(memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), learning_rate, weight_decay=weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, learning_rate, total_steps=steps
+        )
+        bar = tqdm(total=steps, unit="step", disable=not progress, desc="training")
+        with bar:
+            for _ in range(epochs):
+                for batch in torch.randperm(len(images)).split(batch_size):
+                    loss = F.cross_entropy(model(images[batch]), labels[batch])
+                    optimizer.zero_grad()
+                    loss.backward()
+                    rates.append(schedule.get_last_lr()[0])
+                    optimizer.step()
+                    schedule.step()
+                    losses.append(loss.item())
+                    bar.update()
+                    if len(losses) in snapshots:
+                        kept[len(losses)] = _copy_state(model)
+                if not torch.isfinite(loss):
+                    raise invalid(
+                        "learning_rate",
+                        "small enough for the loss to stay finite",
+                        f"{learning_rate} with a loss of {loss.item()}",
+                    )
+    model.to(memory_format=torch.contiguous_format)
+    model.eval()
+    return History(losses, rates, time.perf_counter() - start, kept)
+
+
+def _copy_state(model):
+    return {
+        name: value.detach().clone(memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a classifier says of images whose classes are known."""
+
+    logits: torch.Tensor
+    """Scores, (N, K) float32."""
+    labels: torch.Tensor
+    """True classes, (N,) int64."""
+
+    @property
+    def predictions(self):
+        """The class with the highest score, (N,) int64."""
+        return self.logits.argmax(dim=1)
+
+    @property
+    def probabilities(self):
+        """Softmax of the scores, (N, K) float32 that sum to 1 along K."""
+        return self.logits.softmax(dim=1)
+
+    @property
+    def accuracy(self):
+        """The share of images classified rightly, 0–1."""
+        return (self.predictions == self.labels).double().mean().item()
+
+    @property
+    def loss(self):
+        """Mean cross-entropy in nats."""
+        return F.cross_entropy(self.logits, self.labels).item()
+
+    @property
+    def mistakes(self):
+        """Indices of the images classified wrongly, (M,) int64."""
+        return (self.predictions != self.labels).nonzero().flatten()
+
+    @property
+    def confusion_matrix(self):
+        """Counts, (K, K) int64: row = true class, column = predicted class."""
+        classes = self.logits.shape[1]
+        cells = self.labels * classes + self.predictions
+        return torch.bincount(cells, minlength=classes**2).view(classes, classes)
+
+
+def evaluate(model, images, labels, *, batch_size=1000):
+    """Run a classifier over images whose classes are known.
+
+    The model is run in evaluation mode, without gradients, and left in the mode it
+    was in.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Maps images to one score (logit) a class.
+    images : torch.Tensor, shape (N, C, H, W), float
+        The images.
+    labels : torch.Tensor, shape (N,), int64
+        The class of each image.
+    batch_size : int, default 1000
+        How many images are run at once; the result does not depend on it.
+
+    Returns
+    -------
+    Evaluation
+        The scores, and what follows from them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or range.
+    """
+    _check_model(model)
+    _check_data(images, labels)
+    batch_size = as_integer(batch_size, "batch_size", 1)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            logits = torch.cat([model(batch) for batch in images.split(batch_size)])
+    finally:
+        model.train(was_training)
+    if logits.ndim != 2 or int(labels.max()) >= logits.shape[1]:
+        raise invalid(
+            "labels",
+            f"classes that the model's output of shape {tuple(logits.shape)} has",
+            f"a largest label of {int(labels.max())}",
+        )
+    return Evaluation(logits, labels)
+
+
+def _check_model(model):
+    if not isinstance(model, nn.Module):
+        raise invalid("model", "a torch.nn.Module", describe(model), TypeError)
+
+
+def _check_data(images, labels):
+    for value, name in ((images, "images"), (labels, "labels")):
+        if not isinstance(value, torch.Tensor):
+            raise invalid(name, "a torch.Tensor", describe(value), TypeError)
+    if images.ndim != 4 or not images.is_floating_point() or not len(images):
+        raise invalid("images", "a float tensor (N, C, H, W)", describe(images))
+    if not torch.isfinite(images).all():
+        raise invalid("images", "finite", "NaN or infinite values")
+    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+        raise invalid("labels", f"an int64 tensor ({len(images)},)", describe(labels))
+    if labels.min() < 0:
+        raise invalid("labels", "classes from 0 on", int(labels.min()))
+
+
+def _key(model, images, labels, settings):
+    """Return a hash of everything that the result of training depends on."""
+    kinds = {type(module) for module in model.modules()}
+    digest = hashlib.sha256()
+    described = (
+        repr(model),
+        sorted(inspect.getsource(kind) for kind in kinds),
+        Path(__file__).read_text(encoding="utf-8"),
+        sorted(settings.items()),
+        torch.__version__,
+        torch.get_num_threads(),
+        list(model.state_dict()),
+    )
+    digest.update(repr(described).encode())
+    for tensor in (images, labels, *model.state_dict().values()):
+        digest.update(repr((tensor.dtype, tensor.shape)).encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _load(model, path):
+    """Put a kept result into the model and return its history, if there is one."""
+    if not path.exists():
+        return None
+    try:
+        kept = torch.load(path, weights_only=True)
+        history = History(**kept["history"])
+        model.load_state_dict(kept["model"])
+    except Exception as error:
+        warnings.warn(
+            f"the trained network {path} is damaged ({type(error).__name__}): "
+            "training again",
+            stacklevel=3,
+        )
+        return None
+    model.eval()
+    return history
+
+
+def _save(model, history, path):
+    """Keep a result: written aside, then moved into place in one step."""
+    kept = {"model": _copy_state(model), "history": asdict(history)}
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(kept, file)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,153 @@
+"""Save each figure of an example twice: for the light and for the dark theme.
+
+A scraper for sphinx-gallery. The example runs once and knows nothing of this. Its
+figures are drawn as they are, then their near-grey artists are inverted and they are
+drawn again. A figure's suptitle becomes the caption under it.
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import Collection
+from matplotlib.colors import to_rgba_array
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Annotation, Text
+from sphinx.errors import ExtensionError
+
+CSS_PIXELS_PER_INCH = 100
+SHARPNESS = 2
+
+FIGURE = """
+.. figure:: /{path}
+   :alt: {alt}
+   :width: {width}
+   :height: {height}
+   :loading: lazy
+   :figclass: only-{theme}
+"""
+
+
+def scraper(block, block_vars, gallery_conf):
+    """Save all open figures and return the reST that shows them."""
+    source = Path(gallery_conf["src_dir"])
+    script = block_vars["src_file"]
+    parts = []
+    for number in plt.get_fignums():
+        figure = plt.figure(number)
+        light = Path(next(block_vars["image_path_iterator"]))
+        dark = light.with_stem(light.stem + "_dark")
+        caption = take_caption(figure)
+        alt = describe(figure) or caption
+        if not alt:
+            raise ExtensionError(
+                f"{script}:{block[2]}: figure {number} has neither a suptitle nor "
+                "titles, so nothing says in words what it shows"
+            )
+        save(figure, light)
+        darken(figure)
+        save(figure, dark)
+        width, height = (figure.get_size_inches() * CSS_PIXELS_PER_INCH).round()
+        for path, theme in ((light, "light"), (dark, "dark")):
+            rst = FIGURE.format(
+                path=path.relative_to(source).as_posix(),
+                alt=" ".join(alt.split()),
+                width=int(width),
+                height=int(height),
+                theme=theme,
+            )
+            if caption:
+                rst += f"\n   {escape(caption)}\n"
+            parts.append(rst)
+    return "\n".join(parts)
+
+
+def escape(text):
+    """Return `text` so that reST shows it as it is."""
+    for character in "\\*`|_":
+        text = text.replace(character, "\\" + character)
+    return " ".join(text.split())
+
+
+def take_caption(figure):
+    """Return the suptitle's text and empty it: the page shows it under the figure."""
+    caption = figure.get_suptitle()
+    if caption:
+        figure.suptitle("")
+    return caption
+
+
+def describe(figure):
+    """Say what a figure shows, from the titles of its panels."""
+    titles = [axes.get_title() or axes.get_title("left") for axes in figure.axes]
+    titles = [" ".join(title.split()) for title in titles if title]
+    if len(titles) > 12:
+        titles = [*titles[:12], "…"]
+    return "; ".join(titles)
+
+
+def save(figure, path):
+    figure.savefig(
+        path,
+        dpi=SHARPNESS * CSS_PIXELS_PER_INCH,
+        transparent=True,
+        metadata={"Software": None},
+    )
+
+
+def darken(figure):
+    """Invert what is near grey, except what is drawn over the pixels of an image."""
+    kept = {
+        artist
+        for axes in figure.axes
+        if axes.images
+        for child in (*axes.texts, *axes.lines, *axes.collections, *axes.patches)
+        for artist in child.findobj()
+    }
+    for artist in figure.findobj():
+        if artist in kept:
+            continue
+        if isinstance(artist, Text):
+            artist.set_color(inverted(artist.get_color()))
+            if isinstance(artist, Annotation) and artist.arrow_patch:
+                darken_patch(artist.arrow_patch)
+        elif isinstance(artist, Line2D):
+            artist.set_color(inverted(artist.get_color()))
+            artist.set_markeredgecolor(inverted(artist.get_markeredgecolor()))
+            artist.set_markerfacecolor(inverted(artist.get_markerfacecolor()))
+        elif isinstance(artist, Patch):
+            darken_patch(artist)
+        elif isinstance(artist, Collection):
+            if not is_mapped(artist):
+                artist.set_facecolor(inverted(artist.get_facecolor()))
+                artist.set_edgecolor(inverted(artist.get_edgecolor()))
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            params = axis.get_tick_params()
+            changed = {
+                key: inverted(params.get(key, "black"))[0]
+                for key in ("color", "labelcolor")
+            }
+            axis.set_tick_params(**changed)
+
+
+def is_mapped(artist):
+    """Whether an artist takes its colours from data."""
+    return isinstance(artist, ScalarMappable) and artist.get_array() is not None
+
+
+def darken_patch(patch):
+    patch.set_facecolor(inverted(patch.get_facecolor()))
+    patch.set_edgecolor(inverted(patch.get_edgecolor()))
+
+
+def inverted(colors):
+    """Return colours with the near-grey ones turned: black to light, white to dark."""
+    if isinstance(colors, str) and colors == "none":
+        return "none"
+    rgba = to_rgba_array(colors).copy()
+    grey = np.ptp(rgba[:, :3], axis=1) <= 0.02
+    rgba[grey, :3] = 0.08 + 0.78 * (1 - rgba[grey, :3])
+    return rgba[0] if len(rgba) == 1 else rgba

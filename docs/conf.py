@@ -1,0 +1,80 @@
+"""Settings of the site; the code behind them is in `_ext`."""
+
+import sys
+from pathlib import Path
+
+from sphinx_gallery.sorting import ExplicitOrder, FileNameSortKey
+
+import cnnviz
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS / "_ext"))
+
+project = "cnnviz"
+author = "The cnnviz developers"
+copyright = "The cnnviz developers, MIT licence"
+version = release = cnnviz.__version__
+language = "en"
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "examples",
+    "rebuild",
+]
+exclude_patterns = ["_build", "gallery/**/*.ipynb", "gallery/**/*.py"]
+nitpicky = True
+nitpick_ignore_regex = [
+    # No inventories are fetched, so types of other projects are plain words.
+    (r"py:.*", r"(?!cnnviz\b).*"),
+]
+
+autosummary_generate = False
+autodoc_typehints = "none"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = "cnnviz"
+html_static_path = ["_static"]
+html_css_files = ["cnnviz.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_scaled_image_link = False
+html_theme_options = {
+    "light_css_variables": {
+        "color-brand-primary": "#0b62c4",
+        "color-brand-content": "#0b62c4",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#6cb2ff",
+        "color-brand-content": "#6cb2ff",
+    },
+}
+
+copybutton_selector = "div.highlight-Python pre, div.highlight-sh pre"
+
+CHAPTERS = ["pixels", "filters", "layers", "networks", "inside"]
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "subsection_order": ExplicitOrder([f"../gallery/{name}" for name in CHAPTERS]),
+    "within_subsection_order": FileNameSortKey,
+    "image_scrapers": ("figures.scraper",),
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("cnnviz",),
+    "reference_url": {"cnnviz": None},
+    "remove_config_comments": True,
+    "download_all_examples": False,
+    "show_signature": False,
+    "show_memory": False,
+    "min_reported_time": 10**9,
+    "write_computation_times": False,
+    "thumbnail_size": (400, 300),
+    "parallel": 2,
+}

@@ -1,0 +1,83 @@
+"""Everything that is done with this repository; ``nox -l`` lists it.
+
+Arguments after ``--`` go to the tool that a session runs, for example
+``nox -s tests -- -k kernels``.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["docs", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+ROOT = Path(__file__).parent
+ENVIRONMENT = ROOT / ".nox" / "dev"
+PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+SITE = ROOT / "docs" / "_build" / "html"
+BUILD = ["-n", "-T", "-W", "--keep-going", "docs", str(SITE)]
+
+
+@nox.session
+def dev(session):
+    """Install the environment that the other sessions share."""
+    pyproject = ROOT / "pyproject.toml"
+    wanted = hashlib.sha256(pyproject.read_bytes()).hexdigest()
+    stamp = ENVIRONMENT / "installed-for"
+    if stamp.exists() and stamp.read_text() == wanted:
+        session.log("nothing to install: pyproject.toml is as it was")
+        return
+    groups = nox.project.load_toml(pyproject)
+    session.install("-e", ".", *nox.project.dependency_groups(groups, "dev"))
+    stamp.write_text(wanted)
+
+
+def python(session, *arguments):
+    """Run a module in the shared environment."""
+    session.run(str(PYTHON), *arguments, external=True)
+
+
+@nox.session(venv_backend="none", requires=["dev"])
+def docs(session):
+    """Build the site; only pages whose inputs changed run again."""
+    python(session, "-m", "sphinx", *BUILD, *session.posargs)
+    session.log(f"The site is built. Open {(SITE / 'index.html').as_uri()}")
+
+
+@nox.session(venv_backend="none", requires=["dev"])
+def tests(session):
+    """Run all tests: the library's, then those of the site that they build."""
+    python(session, "-m", "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["dev"], default=False)
+def serve(session):
+    """Build the site, show it in a browser, rebuild on every change."""
+    python(
+        session,
+        *("-m", "sphinx_autobuild", "-T", "--open-browser"),
+        *("--watch", "gallery", "--watch", "cnnviz", "--ignore", "docs/gallery"),
+        *("docs", str(SITE), *session.posargs),
+    )
+
+
+@nox.session(venv_backend="none", requires=["dev"], default=False)
+def bench(session):
+    """Measure training, pixel values and activations, each against its peer."""
+    python(
+        session,
+        *("-m", "pytest", "tests/bench", "-o", "python_files=bench_*.py", "-s"),
+        *session.posargs,
+    )
+
+
+@nox.session(default=False)
+def lint(session):
+    """Check style with ruff."""
+    groups = nox.project.load_toml(ROOT / "pyproject.toml")
+    session.install(*nox.project.dependency_groups(groups, "lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check", *session.posargs)

@@ -1,0 +1,103 @@
+"""The networks, against the article's numbers and against plain torch."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cnnviz.kernels import edge_bank
+from cnnviz.models import CNN, MLP, FilterBankNet, count_parameters
+
+
+def test_mlp_is_the_articles():
+    model = MLP()
+    by_layer = {name: count_parameters(layer) for name, layer in model.named_children()}
+    assert by_layer["fc1"] == 784 * 512 + 512
+    assert by_layer["fc2"] == 512 * 512 + 512
+    assert by_layer["fc3"] == 512 * 10 + 10
+    assert count_parameters(model) == 669_706
+    assert [layer.p for layer in model if isinstance(layer, nn.Dropout)] == [0.2, 0.2]
+
+
+def test_mlp_computes_what_its_layers_say():
+    model = MLP().eval()
+    x = torch.rand(3, 1, 28, 28)
+    hidden = F.relu(x.flatten(1) @ model.fc1.weight.T + model.fc1.bias)
+    hidden = F.relu(hidden @ model.fc2.weight.T + model.fc2.bias)
+    expected = hidden @ model.fc3.weight.T + model.fc3.bias
+    torch.testing.assert_close(model(x), expected)
+
+
+def test_cnn_is_small():
+    assert count_parameters(CNN()) == 8_834
+
+
+def test_cnn_may_pool_before_or_after_relu():
+    torch.manual_seed(0)
+    model = CNN().eval()
+    x = torch.rand(4, 1, 28, 28)
+    after = x
+    for conv, norm, pool in (
+        (model.conv1, model.norm1, model.pool1),
+        (model.conv2, model.norm2, model.pool2),
+        (model.conv3, model.norm3, nn.Identity()),
+    ):
+        after = pool(F.relu(norm(conv(after))))
+    torch.testing.assert_close(model(x), model.fc(after.flatten(1)))
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 2), (4, 4, 4), (7, 3, 5)])
+def test_filter_bank_takes_any_number_and_size_of_kernels(shape):
+    kernels = np.random.default_rng(0).normal(size=shape)
+    x = torch.rand(2, 1, 13, 17)
+    stages = FilterBankNet(kernels)(x)
+    weight = torch.tensor(kernels, dtype=torch.float32).unsqueeze(1)
+    expected = F.conv2d(x, weight)
+    torch.testing.assert_close(stages.conv, expected)
+    torch.testing.assert_close(stages.relu, expected.clamp(min=0))
+    torch.testing.assert_close(stages.pool, F.max_pool2d(expected.clamp(min=0), 2))
+
+
+def test_filter_bank_has_nothing_to_learn_and_keeps_its_own_copy():
+    kernels = edge_bank()
+    model = FilterBankNet(kernels, pool_size=3)
+    assert count_parameters(model) == 0
+    kernels[:] = 0
+    assert model.conv.weight.abs().sum() == 64
+    assert model(torch.rand(1, 1, 10, 10)).pool.shape == (1, 4, 2, 2)
+
+
+def test_shared_parameters_count_once():
+    layer = nn.Linear(3, 2)
+    assert count_parameters(nn.Sequential(layer, nn.ReLU(), layer)) == 8
+    layer.bias.requires_grad = False
+    assert count_parameters(layer) == 6
+
+
+@pytest.mark.parametrize("make", [MLP, CNN])
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (torch.rand(2, 3, 28, 28), ValueError, r"x must be .*\(2, 3, 28, 28\)"),
+        (torch.rand(1, 28, 28), ValueError, r"x must be .*\(1, 28, 28\)"),
+        (torch.zeros(1, 1, 28, 28, dtype=torch.uint8), TypeError, "x .*float.*uint8"),
+        (np.zeros((1, 1, 28, 28)), TypeError, "x must be a float tensor.*ndarray"),
+    ],
+)
+def test_classifiers_name_a_wrong_input(make, x, error, message):
+    with pytest.raises(error, match=message):
+        make()(x)
+
+
+def test_filter_bank_names_wrong_arguments():
+    with pytest.raises(ValueError, match=r"kernels must be .*\(K, kh, kw\), got"):
+        FilterBankNet(np.ones((3, 3)))
+    with pytest.raises(ValueError, match="kernels must be .*finite"):
+        FilterBankNet(np.full((1, 3, 3), np.nan))
+    with pytest.raises(ValueError, match="pool_size must be an integer of at least 1"):
+        FilterBankNet(edge_bank(), pool_size=0)
+    with pytest.raises(ValueError, match="x must be images of at least 4×4, got 3×3"):
+        FilterBankNet(edge_bank())(torch.rand(1, 1, 3, 3))
+    with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, got list"):
+        count_parameters([1])

@@ -1,0 +1,236 @@
+"""Training and evaluation: reproducible, cached by content, and counted right."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cnnviz import training
+from cnnviz.training import evaluate, fit
+
+
+class Linear(nn.Sequential):
+    """The smallest classifier with dropout and state beyond its parameters."""
+
+    def __init__(self):
+        super().__init__(
+            nn.Flatten(), nn.BatchNorm1d(16), nn.Dropout(0.1), nn.Linear(16, 3)
+        )
+
+
+def make_model(seed=0):
+    torch.manual_seed(seed)
+    return Linear()
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Three classes that differ in which pixels are bright."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(3, (300,), generator=generator)
+    images = torch.rand(300, 1, 4, 4, generator=generator)
+    images[torch.arange(300), 0, labels, labels] += 2
+    return images, labels
+
+
+def same_state(one, other):
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_it_learns(data):
+    model = make_model()
+    before = evaluate(model, *data).accuracy
+    history = fit(model, *data, epochs=8, batch_size=32, progress=False)
+    assert evaluate(model, *data).accuracy > 0.95 > before
+    assert len(history.loss) == len(history.learning_rate) == 8 * 10
+    assert history.loss[-1] < history.loss[0]
+    assert max(history.learning_rate) == pytest.approx(0.02)
+    assert not model.training
+
+
+def test_one_seed_gives_one_result(data):
+    first, second, other = make_model(), make_model(), make_model()
+    histories = [
+        fit(model, *data, batch_size=50, seed=seed, progress=False)
+        for model, seed in ((first, 4), (second, 4), (other, 5))
+    ]
+    assert same_state(first, second)
+    assert histories[0].loss == histories[1].loss
+    assert not same_state(first, other)
+
+
+def test_the_callers_random_numbers_are_left_alone(data):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    model = make_model()
+    torch.manual_seed(3)
+    fit(model, *data, progress=False)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_first_step_is_adamws(data):
+    """One step of one batch, redone with plain torch."""
+    images, labels = data
+    model, expected = make_model(), make_model()
+    expected[2].p = model[2].p = 0.0
+    fit(model, images, labels, epochs=1, batch_size=300, progress=False)
+    optimizer = torch.optim.AdamW(expected.parameters(), 0.02, weight_decay=0.01)
+    torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=1)
+    F.cross_entropy(expected(images), labels).backward()
+    optimizer.step()
+    for ours, theirs in zip(model.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_snapshots_are_the_model_on_its_way(data):
+    model, initial = make_model(), make_model()
+    history = fit(
+        model, *data, epochs=2, batch_size=100, snapshots=(6, 0, 3), progress=False
+    )
+    assert list(history.snapshots) == [0, 3, 6]
+    shorter = make_model()
+    shorter.load_state_dict(history.snapshots[0])
+    assert same_state(shorter, initial)
+    shorter.load_state_dict(history.snapshots[6])
+    assert same_state(shorter, model)
+
+
+def test_a_kept_result_is_read_and_not_made_again(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
+    first, second = make_model(), make_model()
+    settings = {"snapshots": (0, 2), "cache": True, "progress": False}
+    made = fit(first, *data, **settings)
+    monkeypatch.setattr(training, "_train", None)
+    read = fit(second, *data, **settings)
+    assert same_state(first, second)
+    assert not second.training
+    assert (read.loss, read.learning_rate, read.seconds) == (
+        made.loss,
+        made.learning_rate,
+        made.seconds,
+    )
+    assert all(
+        torch.equal(made.snapshots[step][name], value)
+        for step, state in read.snapshots.items()
+        for name, value in state.items()
+    )
+
+
+@pytest.mark.parametrize("change", ["weights", "image", "label", "epochs", "seed"])
+def test_another_cause_is_another_result(data, tmp_path, monkeypatch, change):
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
+    fit(make_model(), *data, cache=True, progress=False)
+    images, labels = (tensor.clone() for tensor in data)
+    model, settings = make_model(), {}
+    if change == "weights":
+        model = make_model(1)
+    elif change == "image":
+        images[7, 0, 0, 0] += 1e-6
+    elif change == "label":
+        labels[7] = (labels[7] + 1) % 3
+    else:
+        settings[change] = 1
+    fit(model, images, labels, cache=True, progress=False, **settings)
+    assert len(list(tmp_path.glob("trained/*.pt"))) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a network", "half"])
+def test_a_damaged_result_is_replaced(data, tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
+    expected = make_model()
+    fit(expected, *data, cache=True, progress=False)
+    (path,) = tmp_path.glob("trained/*.pt")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] if damage == "half" else damage)
+    model = make_model()
+    with pytest.warns(UserWarning, match=r"is damaged .*: training again"):
+        fit(model, *data, cache=True, progress=False)
+    assert same_state(model, expected)
+    fit(make_model(), *data, cache=True, progress=False)
+
+
+def test_two_at_once_train_once(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
+    calls = []
+    train = training._train
+    monkeypatch.setattr(
+        training, "_train", lambda *a, **k: (calls.append(1), train(*a, **k))[1]
+    )
+    models = [make_model(), make_model()]
+    threads = [
+        threading.Thread(
+            target=fit, args=(model, *data), kwargs={"cache": True, "progress": False}
+        )
+        for model in models
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert same_state(*models)
+
+
+def test_evaluation_counts(data):
+    model = make_model()
+    images, labels = data
+    result = evaluate(model, images, labels, batch_size=7)
+    assert model.training
+    model.eval()
+    logits = model(images).detach()
+    torch.testing.assert_close(result.logits, logits)
+    predictions = logits.numpy().argmax(1)
+    np.testing.assert_array_equal(result.predictions, predictions)
+    assert result.accuracy == pytest.approx(np.mean(predictions == labels.numpy()))
+    assert result.loss == pytest.approx(F.cross_entropy(logits, labels).item())
+    expected = np.zeros((3, 3), int)
+    np.add.at(expected, (labels.numpy(), predictions), 1)
+    np.testing.assert_array_equal(result.confusion_matrix, expected)
+    np.testing.assert_array_equal(
+        result.mistakes, np.flatnonzero(predictions != labels.numpy())
+    )
+    np.testing.assert_allclose(result.probabilities.sum(1), 1, rtol=1e-6)
+
+
+def test_progress_is_shown_when_asked(data, capsys):
+    fit(make_model(), *data, epochs=1)
+    assert "training: 100%" in capsys.readouterr().err
+    fit(make_model(), *data, epochs=1, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"images": np.zeros((2, 1, 4, 4))}, TypeError, "images must be a torch.Tensor"),
+        ({"images": torch.zeros(300, 16)}, ValueError, r"images .*\(N, C, H, W\)"),
+        ({"images": torch.zeros(0, 1, 4, 4)}, ValueError, "images must be"),
+        ({"images": torch.full((300, 1, 4, 4), torch.nan)}, ValueError, "images .*NaN"),
+        ({"labels": torch.zeros(299, dtype=torch.int64)}, ValueError, r"\(300,\)"),
+        ({"labels": torch.zeros(300)}, ValueError, "labels must be an int64"),
+        ({"labels": torch.full((300,), -1)}, ValueError, "labels .*from 0 on, got -1"),
+        ({"model": "CNN"}, TypeError, r"model must be a torch\.nn\.Module, got str"),
+        ({"epochs": 0}, ValueError, "epochs must be an integer of at least 1, got 0"),
+        ({"batch_size": 2.5}, TypeError, "batch_size must be an integer"),
+        ({"learning_rate": float("nan")}, ValueError, "learning_rate must be a finite"),
+        ({"weight_decay": -1}, ValueError, "weight_decay must be .* at least 0"),
+        ({"seed": -1}, ValueError, "seed must be an integer of at least 0, got -1"),
+        ({"snapshots": [99]}, ValueError, "snapshots must be at most the 4 steps"),
+        ({"learning_rate": 1e30}, ValueError, "learning_rate must be small enough"),
+    ],
+)
+def test_bad_input_is_named(data, change, error, message):
+    arguments = {"model": make_model(), "images": data[0], "labels": data[1]} | change
+    with pytest.raises(error, match=message):
+        fit(**arguments, progress=False)
+
+
+def test_labels_beyond_the_models_classes_are_named(data):
+    with pytest.raises(ValueError, match=r"labels must be classes .*largest label of 3"):
+        evaluate(make_model(), data[0], data[1] + 1)
+    with pytest.raises(ValueError, match="batch_size must be"):
+        evaluate(make_model(), *data, batch_size=0)
