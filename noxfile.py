@@ -18,7 +18,8 @@ ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "dev"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 SITE = ROOT / "docs" / "_build" / "html"
-BUILD = ["-n", "-T", "-W", "--keep-going", "docs", str(SITE)]
+DOCTREES = SITE.with_name("doctrees")
+BUILD = ["-n", "-T", "-W", "--keep-going", "-d", str(DOCTREES), "docs", str(SITE)]
 
 
 @nox.session
@@ -58,7 +59,7 @@ def serve(session):
     """Build the site, show it in a browser, rebuild on every change."""
     python(
         session,
-        *("-m", "sphinx_autobuild", "-T", "--open-browser"),
+        *("-m", "sphinx_autobuild", "-T", "-d", str(DOCTREES), "--open-browser"),
         *("--watch", "gallery", "--watch", "cnnviz", "--ignore", "docs/gallery"),
         *("docs", str(SITE), *session.posargs),
     )

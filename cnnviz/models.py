@@ -134,34 +134,38 @@ class MLP(_Digits):
 
 
 class CNN(_Digits):
-    """A small convolutional network for MNIST: 8-16-32 filters, 8,834 parameters.
+    """A small convolutional network for MNIST, with 6,018 parameters.
 
-    Three convolutions of 3 × 3, the first two followed by max pooling; batch
-    normalisation and ReLU after each; one fully connected layer for the scores.
+    Two convolutions of 5 × 5, with 8 and 16 filters, each followed by max pooling,
+    batch normalisation and ReLU; one fully connected layer for the scores.
+
     Max pooling and ReLU may change places without changing the result; pooling comes
     first, so that the layers behind it have a quarter of the work.
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to
+    document recognition", 1998, for the sizes of kernels and pooling. S. Ioffe and
+    C. Szegedy, "Batch normalization", 2015.
 
     Examples
     --------
     >>> count_parameters(CNN())
-    8834
+    6018
     """
 
     def __init__(self):
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 8, 3, bias=False)
+        self.conv1 = nn.Conv2d(1, 8, 5, bias=False)
         self.pool1 = nn.MaxPool2d(2)
         self.norm1 = nn.BatchNorm2d(8)
         self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(8, 16, 3, bias=False)
+        self.conv2 = nn.Conv2d(8, 16, 5, bias=False)
         self.pool2 = nn.MaxPool2d(2)
         self.norm2 = nn.BatchNorm2d(16)
         self.relu2 = nn.ReLU()
-        self.conv3 = nn.Conv2d(16, 32, 3, bias=False)
-        self.norm3 = nn.BatchNorm2d(32)
-        self.relu3 = nn.ReLU()
         self.flatten = nn.Flatten()
-        self.fc = nn.Linear(32 * 3 * 3, 10)
+        self.fc = nn.Linear(16 * 4 * 4, 10)
 
 
 def count_parameters(model):

@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-from sphinx_gallery.sorting import ExplicitOrder, FileNameSortKey
-
 import cnnviz
 
 DOCS = Path(__file__).parent
@@ -63,12 +61,12 @@ sphinx_gallery_conf = {
     "examples_dirs": "../gallery",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
-    "subsection_order": ExplicitOrder([f"../gallery/{name}" for name in CHAPTERS]),
-    "within_subsection_order": FileNameSortKey,
+    "subsection_order": [f"../gallery/{name}" for name in CHAPTERS],
+    "within_subsection_order": "FileNameSortKey",
     "image_scrapers": ("figures.scraper",),
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("cnnviz",),
-    "reference_url": {"cnnviz": None},
+    "capture_repr": (),
     "remove_config_comments": True,
     "download_all_examples": False,
     "show_signature": False,

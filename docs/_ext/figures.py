@@ -49,6 +49,7 @@ def scraper(block, block_vars, gallery_conf):
         save(figure, light)
         darken(figure)
         save(figure, dark)
+        plt.close(figure)
         width, height = (figure.get_size_inches() * CSS_PIXELS_PER_INCH).round()
         for path, theme in ((light, "light"), (dark, "dark")):
             rst = FIGURE.format(
@@ -123,14 +124,6 @@ def darken(figure):
             if not is_mapped(artist):
                 artist.set_facecolor(inverted(artist.get_facecolor()))
                 artist.set_edgecolor(inverted(artist.get_edgecolor()))
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            params = axis.get_tick_params()
-            changed = {
-                key: inverted(params.get(key, "black"))[0]
-                for key in ("color", "labelcolor")
-            }
-            axis.set_tick_params(**changed)
 
 
 def is_mapped(artist):

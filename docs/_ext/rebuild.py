@@ -2,9 +2,10 @@
 
 sphinx-gallery looks at the script alone. Here an example's inputs are its script, the
 modules of the library that it imports (and those that they import), the data, the
-code that saves figures, and the versions of the packages. When they differ from those of
-the last build, or when part of what that build made is missing, the example's md5 is
-removed, and sphinx-gallery runs it.
+code that saves figures, and the versions of the packages. When they differ from those
+of its last complete run, or part of what that run made is missing, the example's md5 is
+removed, and sphinx-gallery runs it. After a build that was killed or failed, all pages
+are read and written again, so that nothing half done is kept.
 """
 
 import ast
@@ -25,41 +26,67 @@ PACKAGES += ("sphinx-gallery", "torch", "torchvision")
 
 
 def setup(app):
-    """Compare before sphinx-gallery starts, record after a build that succeeded."""
+    """Enclose sphinx-gallery's run at the start of a build, and the build itself."""
+    start_build(app)
     app.connect("builder-inited", forget_stale, priority=100)
-    app.connect("build-finished", record)
+    app.connect("builder-inited", record_complete, priority=900)
+    app.connect("build-finished", finish_build)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def unfinished(app):
+    return Path(app.doctreedir, "unfinished")
+
+
+def start_build(app):
+    """Mark the build as begun; if the one before never ended, read all pages anew."""
+    marker = unfinished(app)
+    if marker.exists():
+        logger.info("the last build did not succeed: reading all pages again")
+        Path(app.doctreedir, "environment.pickle").unlink(missing_ok=True)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+
+
+def finish_build(app, exception):
+    """Unmark a build that succeeded without a warning."""
+    if exception is None and app._warncount == 0:
+        unfinished(app).unlink(missing_ok=True)
 
 
 def forget_stale(app):
     """Make sphinx-gallery run every example whose inputs or outputs changed."""
     recorded = read_record(app)
-    scripts = list(find_scripts(app))
+    app.gallery_inputs = {}
     stale = []
-    for script, target in scripts:
-        if recorded.get(key(script)) != fingerprint(app, script) or damaged(target):
-            target.with_name(target.name + ".md5").unlink(missing_ok=True)
+    for script, target in find_scripts(app):
+        inputs = app.gallery_inputs[key(script)] = fingerprint(script)
+        if recorded.get(key(script)) != inputs or damaged(target):
+            md5(target).unlink(missing_ok=True)
             stale.append(script.stem)
-    if stale:
-        logger.info("examples to run: %d of %d", len(stale), len(scripts))
-    else:
-        logger.info("examples to run: none, nothing they are made from has changed")
+    logger.info(
+        "examples to run: %s",
+        ", ".join(stale) or "none, nothing they are made from has changed",
+    )
 
 
-def record(app, exception):
-    """Remember what the examples were made from; after a failure, nothing."""
-    if exception is None:
-        made = {key(script): fingerprint(app, script) for script, _ in find_scripts(app)}
-        record_path(app).write_text(json.dumps(made, indent=1))
+def record_complete(app):
+    """Remember what each example that ran to its end was made from."""
+    complete = {
+        key(script): app.gallery_inputs[key(script)]
+        for script, target in find_scripts(app)
+        if md5(target).exists()
+    }
+    record(app).write_text(json.dumps(complete, indent=1))
 
 
-def record_path(app):
-    return Path(app.doctreedir) / "gallery-inputs.json"
+def record(app):
+    return Path(app.doctreedir, "gallery-inputs.json")
 
 
 def read_record(app):
     try:
-        return json.loads(record_path(app).read_text())
+        return json.loads(record(app).read_text())
     except (OSError, ValueError):
         return {}
 
@@ -70,6 +97,10 @@ def find_scripts(app):
     examples = Path(app.srcdir, conf["examples_dirs"]).resolve()
     for script in sorted(examples.glob("*/*.py")):
         yield script, Path(app.srcdir, conf["gallery_dirs"], script.relative_to(examples))
+
+
+def md5(target):
+    return target.with_name(target.name + ".md5")
 
 
 def key(script):
@@ -85,7 +116,7 @@ def damaged(target):
     return any(not path.exists() or path.stat().st_size == 0 for path in made)
 
 
-def fingerprint(app, script):
+def fingerprint(script):
     """Return a hash of all that an example is made from."""
     digest = hashlib.sha256(script.read_bytes())
     for module in sorted(library_modules(script)):

@@ -12,7 +12,7 @@ from cnnviz.datasets import mnist
 from cnnviz.plotting import plot_digits
 
 # %%
-# `mnist` returns torchvision's own data set. Its transform, `ToTensor`, turns the bytes
+# ``mnist`` returns torchvision's own data set. Its transform, ``ToTensor``, turns bytes
 # of a picture, 0–255, into floats from 0 to 1.
 
 train = mnist(train=True)
@@ -37,10 +37,9 @@ figure = plot_digits(images, labels)
 figure.suptitle("The first twenty training digits, each under its label.", wrap=True)
 
 # %%
-# .. admonition:: In the article
-#
-#    ``dataiter.next()`` is gone from PyTorch. Python's own ``next(iter(loader))`` does
-#    the same.
+# .. note::
+#    In the article, the batch is fetched with ``dataiter.next()``. That method is gone
+#    from PyTorch; Python's own ``next(iter(loader))`` does the same.
 #
 # To take away
 # ------------
@@ -54,7 +53,7 @@ figure.suptitle("The first twenty training digits, each under its label.", wrap=
 print(train.targets.bincount().tolist())
 
 # %%
-# Nearly: a classifier that always says "1" would be right for
-# about one digit in nine.
+# Nearly. A classifier that has learned nothing and always says "1", the most frequent
+# digit, is right in about one case of nine: that is what any network has to beat.
 #
-# Next: :doc:`/gallery/pixels/020_pixel_values` writes the numbers into the picture.
+# Next: the numbers, written into the picture.

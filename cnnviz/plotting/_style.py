@@ -1,0 +1,194 @@
+"""How every figure looks: sizes, colours, frames, grids and colour bars.
+
+Figures stand in a text column of 7.2 inches and are shown on white and on near-black.
+So type has the size of the text around it, and the two accents were chosen to be
+equally legible on both grounds and to differ for colour-blind readers.
+"""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from cnnviz._validation import as_array, as_integer, as_number, describe, invalid
+
+WIDTH = 7.2
+"""Width of the text column, in inches."""
+TITLE, LABEL, TICK = 11, 10, 9
+"""Font sizes, in points."""
+ACCENT, SECOND = "#d4501a", "#277bdf"
+"""Orange and blue: contrast at least 4.2 on white and on ``#131416``."""
+COLORS = (ACCENT, SECOND)
+FRAME, HAIRLINE = "#808080", 0.5
+"""Colour and width (points) of frames: mid-grey, the same on both grounds."""
+MUTED = "#666666"
+"""Text of second rank."""
+DIVERGING = "RdBu_r"
+"""Signed values: blue is negative, white zero, red positive."""
+
+_PICTURE_HEIGHT = 4.2
+_NARROWEST = _LARGEST_PANEL = 3.6
+_PAD, _BAR_WIDTH = 0.04, 0.65
+
+
+def new_axes(ax=None, figsize=(WIDTH, 3.6)):
+    """Return `ax`, or the axes of a new figure of `figsize` inches."""
+    if ax is None:
+        return _subplots(1, 1, figsize)[1][0, 0]
+    if not isinstance(ax, Axes):
+        raise invalid("ax", "matplotlib Axes or None", describe(ax), TypeError)
+    return ax
+
+
+def picture_axes(ax, shape, title=None, *, bar=False, largest_cell=math.inf):
+    """Return `ax`, or new axes of the proportions of a picture of this `shape`.
+
+    No cell is larger than `largest_cell` inches.
+    """
+    around = 2 * _PAD + _BAR_WIDTH * bar
+    cell = min((WIDTH - around) / shape[1], _PICTURE_HEIGHT / shape[0], largest_cell)
+    width = max(_NARROWEST, shape[1] * cell + around)
+    height = shape[0] * cell + 2 * _PAD + _title_height(TITLE, title)
+    return new_axes(ax, (width, height))
+
+
+def grid(shapes, columns=None, *, titles=(), suptitle=None, bar=False, bars=False):
+    """Return a figure and the axes for pictures of these `shapes`, in rows.
+
+    `bar` leaves room for one colour bar, `bars` for one beside each picture.
+    """
+    count = len(shapes)
+    if columns is None:
+        detailed = max(map(max, shapes)) > 100
+        widest = 3 if detailed and count <= 6 else 4 if count <= 16 else 8
+        columns = math.ceil(count / math.ceil(count / widest))
+    columns = min(as_integer(columns, "columns", 1), count)
+    panel = min(_LARGEST_PANEL, (WIDTH - _BAR_WIDTH * bar) / columns)
+    picture = panel - 2 * _PAD - _BAR_WIDTH * bars
+    around = 2 * _PAD + _title_height(title_size(columns), any(titles) or None)
+    heights = [
+        around + picture * max(h / w for h, w in shapes[first : first + columns])
+        for first in range(0, count, columns)
+    ]
+    width = max(_NARROWEST, panel * columns + _BAR_WIDTH * bar)
+    height = sum(heights) + _title_height(TITLE, suptitle)
+    figure, axes = _subplots(len(heights), columns, (width, height), heights)
+    if suptitle is not None:
+        figure.suptitle(suptitle, fontsize=TITLE)
+    for ax in axes.flat[count:]:
+        ax.remove()
+    return figure, list(axes.flat[:count])
+
+
+def frame(ax, title=None):
+    """Give a picture its title and a hairline frame, and take its ticks away."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(color=FRAME, linewidth=HAIRLINE)
+    if title is not None:
+        ax.set_title(title, fontsize=title_size(_columns(ax)))
+    return ax
+
+
+def finish(ax, title=None, xlabel=None, ylabel=None):
+    """Give a diagram its title, axis labels and quiet lines."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set(color=FRAME, linewidth=HAIRLINE)
+    ax.tick_params(labelsize=TICK, color=FRAME, width=HAIRLINE, length=3)
+    ax.grid(axis="y", color=FRAME, linewidth=HAIRLINE, alpha=0.4)
+    ax.set_axisbelow(True)
+    if title is not None:
+        ax.set_title(title, fontsize=TITLE)
+    if xlabel is not None:
+        ax.set_xlabel(xlabel, fontsize=LABEL)
+    if ylabel is not None:
+        ax.set_ylabel(ylabel, fontsize=LABEL)
+    return ax
+
+
+def title_size(columns):
+    """Return the font size of titles over so many columns of pictures."""
+    return TITLE if columns <= 4 else TICK
+
+
+def color_bar(mappable, axes):
+    """Draw one colour bar for all `axes` (one or a list)."""
+    figure = mappable.get_figure()
+    figure_height = figure.get_window_extent().height / figure.dpi
+    slender = 9 * figure_height
+    bar = figure.colorbar(mappable, ax=axes, aspect=slender, pad=0.02)
+    bar.outline.set(edgecolor=FRAME, linewidth=HAIRLINE)
+    bar.ax.tick_params(labelsize=TICK, color=FRAME, width=HAIRLINE, length=3)
+    return bar
+
+
+def _subplots(rows, columns, figsize, heights=None):
+    """Return a new figure and its axes, without space between them but for pads."""
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=figsize,
+        height_ratios=heights,
+        squeeze=False,
+        layout="compressed",
+    )
+    figure.get_layout_engine().set(w_pad=_PAD, h_pad=_PAD, wspace=0, hspace=0)
+    return figure, axes
+
+
+def _columns(ax):
+    """Return in how many columns the axes beside `ax` stand."""
+    place = ax.get_subplotspec()
+    return place.get_gridspec().ncols if place else 1
+
+
+def _title_height(size, title):
+    """Return the inches that a title of this size takes, 0 where there is none."""
+    return 0 if title is None else (1.2 * size + 6) / 72
+
+
+def as_limit(limit, values):
+    """Return the colour limit given, or the largest magnitude in `values`."""
+    if limit is not None:
+        limit = as_number(limit, "limit")
+        if limit <= 0:
+            raise invalid("limit", "a positive number", limit)
+        return limit
+    return float(max(np.abs(v.astype(np.float64)).max() for v in values)) or 1.0
+
+
+def as_titles(titles, count, name="titles"):
+    """Return `count` titles, all None where none are given."""
+    if titles is None:
+        return [None] * count
+    if isinstance(titles, str) or not hasattr(titles, "__len__"):
+        raise invalid(
+            name, f"a sequence of {count} strings", describe(titles), TypeError
+        )
+    if len(titles) != count:
+        raise invalid(name, f"a sequence of {count} strings", f"{len(titles)} of them")
+    return [str(t.item() if hasattr(t, "item") else t) for t in titles]
+
+
+def as_pixels(image, name="image"):
+    """Return pixels as uint8 or float, (H, W) or (H, W, 3), and their white.
+
+    White is 255 for integers, 1 for floats.
+    """
+    words = "pixels (H, W), (H, W, 1) or (H, W, 3)"
+    if str(getattr(image, "dtype", "")).endswith("bool"):
+        image = image * 1.0
+    pixels = as_array(image, name, (2, 3), words)
+    if pixels.ndim == 3:
+        if pixels.shape[2] not in (1, 3):
+            raise invalid(name, words, describe(image))
+        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    white, slack, kind = (
+        (1, 1e-6, "float") if pixels.dtype.kind == "f" else (255, 0, "integer")
+    )
+    low, high = pixels.min(), pixels.max()
+    if low < -slack or high > white + slack:
+        expected = f"{kind} pixels from 0 to {white}"
+        raise invalid(name, expected, f"values from {low:g} to {high:g}")
+    pixels = pixels.clip(0, white)
+    return (pixels.astype(np.uint8) if kind == "integer" else pixels), white

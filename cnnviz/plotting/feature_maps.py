@@ -1,0 +1,140 @@
+"""Signed maps and feature maps: what filters answer."""
+
+from cnnviz._validation import as_array, describe, invalid
+from cnnviz.plotting._style import (
+    DIVERGING,
+    as_limit,
+    as_titles,
+    color_bar,
+    frame,
+    grid,
+    picture_axes,
+)
+
+__all__ = ["plot_feature_maps", "plot_signed"]
+
+
+def draw_signed(ax, values, limit):
+    """Draw signed values with limits symmetric about 0; return the `AxesImage`."""
+    return ax.imshow(
+        values, cmap=DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest"
+    )
+
+
+def plot_signed(values, ax=None, *, title=None, limit=None, colorbar=True):
+    """Show a map of signed values: blue is negative, white zero, red positive.
+
+    Parameters
+    ----------
+    values : array_like or torch.Tensor, shape (H, W)
+        The map, such as the answer of an edge filter.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    title : str, optional
+        The title over the map.
+    limit : float, optional
+        The magnitude shown in full colour; by default the largest in `values`. Give it
+        to maps that are compared.
+    colorbar : bool, default True
+        Whether to draw a colour bar beside the map.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `values` is not a finite 2-D array, or `limit` is not positive.
+
+    Examples
+    --------
+    >>> ax = plot_signed([[-3.0, 0.0, 1.0]])
+    >>> ax.images[0].get_clim()
+    (-3.0, 3.0)
+    """
+    values = as_array(values, "values", 2, "a map (H, W)")
+    limit = as_limit(limit, [values])
+    ax = picture_axes(ax, values.shape, title, bar=colorbar)
+    image = draw_signed(ax, values, limit)
+    if colorbar:
+        color_bar(image, ax)
+    return frame(ax, title)
+
+
+def plot_feature_maps(
+    maps, *, titles=None, shared_scale=True, signed=None, columns=None, limit=None
+):
+    """Show the feature maps of a layer.
+
+    Signed maps are blue where negative, white at zero, red where positive. Maps without
+    negative values, such as those behind a ReLU, run from black (zero) to white.
+
+    Parameters
+    ----------
+    maps : array_like or torch.Tensor, shape (C, H, W) or (1, C, H, W)
+        Any number of maps.
+    titles : sequence of str, optional
+        One title for each map.
+    shared_scale : bool, default True
+        Whether one scale, with one colour bar, serves all maps, so that they can be
+        compared. Otherwise each has its own, and a colour bar that says so.
+    signed : bool, optional
+        Whether to show the maps as signed; by default if any value is negative.
+    columns : int, optional
+        Maps in a row; by default chosen from their number.
+    limit : float, optional
+        The magnitude shown in full colour or white; by default the largest. It needs
+        the shared scale.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `maps` has another shape or is not finite, unsigned maps are negative, or
+        titles do not match in number.
+
+    Examples
+    --------
+    >>> figure = plot_feature_maps([[[-1.0, 2.0]], [[0.0, 4.0]]])
+    >>> [ax.images[0].get_clim() for ax in figure.axes if ax.images]
+    [(-4.0, 4.0), (-4.0, 4.0)]
+    """
+    words = "feature maps (C, H, W) or (1, C, H, W)"
+    array = as_array(maps, "maps", (3, 4), words)
+    if array.ndim == 4:
+        if len(array) != 1:
+            raise invalid("maps", words, describe(array))
+        array = array[0]
+    if signed is None:
+        signed = bool(array.min() < 0)
+    if not signed and array.min() < 0:
+        raise invalid("maps", "at least 0 where signed is False", f"{array.min():g}")
+    if limit is not None and not shared_scale:
+        raise invalid("limit", "None where shared_scale is False", limit)
+    titles = as_titles(titles, len(array))
+    shared_limit = as_limit(limit, array)
+    figure, axes = grid(
+        [values.shape for values in array],
+        columns,
+        titles=titles,
+        bar=shared_scale,
+        bars=not shared_scale,
+    )
+    for ax, values, title in zip(axes, array, titles, strict=True):
+        limit = shared_limit if shared_scale else as_limit(None, [values])
+        image = (draw_signed if signed else _draw_unsigned)(ax, values, limit)
+        frame(ax, title)
+        if not shared_scale:
+            color_bar(image, ax)
+    if shared_scale:
+        color_bar(image, axes)
+    return figure
+
+
+def _draw_unsigned(ax, values, limit):
+    """Draw values from 0 to `limit` in grey; return the `AxesImage`."""
+    return ax.imshow(values, cmap="gray", vmin=0, vmax=limit, interpolation="nearest")

@@ -1,0 +1,328 @@
+"""Pictures as they are: one, a grid, their colour channels, digits, boxes, overlays.
+
+Integers are pixels from 0 to 255, floats from 0 to 1, and are shown as such: contrast
+is never stretched.
+"""
+
+import itertools
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patches import Rectangle
+
+from cnnviz._validation import as_array, describe, invalid
+from cnnviz.plotting._style import (
+    ACCENT,
+    COLORS,
+    TICK,
+    as_limit,
+    as_pixels,
+    as_titles,
+    color_bar,
+    frame,
+    grid,
+    picture_axes,
+)
+
+__all__ = [
+    "plot_boxes",
+    "plot_channels",
+    "plot_digits",
+    "plot_image",
+    "plot_images",
+    "plot_overlay",
+]
+
+_HEAT = LinearSegmentedColormap.from_list("heat", [(ACCENT, 0.0), (ACCENT, 0.85)])
+
+
+def draw_pixels(ax, pixels, white, **options):
+    """Draw checked pixels into `ax` with fixed limits; return the `AxesImage`."""
+    return ax.imshow(
+        pixels, cmap="gray", vmin=0, vmax=white, interpolation="nearest", **options
+    )
+
+
+def plot_image(image, ax=None, *, title=None):
+    """Show one picture.
+
+    Parameters
+    ----------
+    image : array_like or torch.Tensor, shape (H, W), (H, W, 1) or (H, W, 3)
+        Integers from 0 (black) to 255 (white), or floats from 0 to 1.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    title : str, optional
+        The title over the picture.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes that hold the picture.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `image` has another shape or values outside the range of its type.
+
+    Examples
+    --------
+    >>> ax = plot_image([[0.0, 0.5], [0.5, 1.0]], title="four pixels")
+    >>> ax.images[0].get_clim()
+    (0.0, 1.0)
+    """
+    pixels, white = as_pixels(image)
+    ax = picture_axes(ax, pixels.shape, title)
+    draw_pixels(ax, pixels, white)
+    return frame(ax, title)
+
+
+def plot_images(images, titles=None, *, columns=None, suptitle=None):
+    """Show pictures side by side.
+
+    Parameters
+    ----------
+    images : sequence or stack of pictures
+        Each as `plot_image` takes it; they may differ in kind and size.
+    titles : sequence of str, optional
+        One title for each picture.
+    columns : int, optional
+        Pictures in a row; by default chosen from their number.
+    suptitle : str, optional
+        A title over all of them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a picture is unfit, there are none, or titles do not match in number.
+    """
+    images = _as_pictures(images)
+    titles = as_titles(titles, len(images))
+    shapes = [pixels.shape[:2] for pixels, _ in images]
+    figure, axes = grid(shapes, columns, titles=titles, suptitle=suptitle)
+    for ax, (pixels, white), title in zip(axes, images, titles, strict=True):
+        draw_pixels(ax, pixels, white)
+        frame(ax, title)
+    return figure
+
+
+def plot_channels(image):
+    """Show a colour picture and its red, green and blue channels as grey pictures.
+
+    Parameters
+    ----------
+    image : array_like or torch.Tensor, shape (H, W, 3)
+        Red, green and blue: integers from 0 to 255, or floats from 0 to 1.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `image` is not a colour picture.
+    """
+    pixels, _ = as_pixels(image)
+    if pixels.ndim != 3:
+        raise invalid("image", "a colour picture (H, W, 3)", describe(image))
+    red, green, blue = np.moveaxis(pixels, 2, 0)
+    titles = ["colour", "red channel", "green channel", "blue channel"]
+    return plot_images([pixels, red, green, blue], titles, columns=2)
+
+
+def plot_digits(images, labels=None, *, predictions=None, columns=10):
+    """Show small grey pictures with their labels, and what a network took them for.
+
+    Parameters
+    ----------
+    images : array_like or torch.Tensor, shape (N, H, W) or (N, 1, H, W)
+        Floats from 0 to 1 or integers from 0 to 255, such as digits of MNIST.
+    labels : sequence of length N, optional
+        What each picture shows; written over it.
+    predictions : sequence of length N, optional
+        What a network answered. Where it differs from the label, both are written
+        in the accent colour: "4 → 9".
+    columns : int, default 10
+        Pictures in a row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes or numbers do not match, or predictions come without labels.
+    """
+    words = "digits (N, H, W) or (N, 1, H, W)"
+    images = as_array(images, "images", (3, 4), words)
+    if images.ndim == 4:
+        if images.shape[1] != 1:
+            raise invalid("images", words, describe(images))
+        images = images[:, 0]
+    if predictions is not None and labels is None:
+        raise invalid("labels", "given where predictions are", "None")
+    titles = labels = as_titles(labels, len(images), "labels")
+    if predictions is not None:
+        predictions = as_titles(predictions, len(images), "predictions")
+        titles = [
+            label if answer == label else f"{label} → {answer}"
+            for label, answer in zip(labels, predictions, strict=True)
+        ]
+    figure = plot_images(images, None if titles[0] is None else titles, columns=columns)
+    for ax, label, title in zip(figure.axes, labels, titles, strict=True):
+        if title != label:
+            ax.title.set(color=ACCENT, fontweight="bold")
+    return figure
+
+
+def plot_boxes(image, boxes, ax=None, *, labels=None, title=None):
+    """Mark rectangles of a picture, such as a sliding kernel or a receptive field.
+
+    Parameters
+    ----------
+    image : array_like or torch.Tensor
+        The picture, as `plot_image` takes it.
+    boxes : array_like, shape (B, 4) or (4,)
+        Top, left, bottom and right of each box in pixels. As in a slice, row `top` and
+        column `left` belong to the box, row `bottom` and column `right` do not. Boxes
+        may reach beyond the picture, as padding does.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    labels : sequence of str, optional
+        A name for each box.
+    title : str, optional
+        The title over the picture.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the picture is unfit, a box is empty, or labels do not match in number.
+
+    Examples
+    --------
+    >>> ax = plot_boxes([[0, 255, 0]], [(0, 1, 1, 3)], labels=["window"])
+    >>> ax.patches[0].get_bbox().bounds
+    (0.5, -0.5, 2.0, 1.0)
+    """
+    pixels, white = as_pixels(image)
+    words = "boxes (B, 4): top, left, bottom, right"
+    boxes = np.atleast_2d(as_array(boxes, "boxes", (1, 2), words))
+    if boxes.shape[1] != 4:
+        raise invalid("boxes", words, f"shape {boxes.shape}")
+    top, left, bottom, right = boxes.T
+    if (bottom <= top).any() or (right <= left).any():
+        empty = boxes[(bottom <= top) | (right <= left)][0]
+        raise invalid("boxes", "boxes with top < bottom, left < right", empty.tolist())
+    labels = as_titles(labels, len(boxes), "labels")
+
+    rows = min(0, top.min()), max(pixels.shape[0], bottom.max())
+    columns = min(0, left.min()), max(pixels.shape[1], right.max())
+    shape = rows[1] - rows[0], columns[1] - columns[0]
+    ax = picture_axes(ax, shape, title)
+    draw_pixels(ax, pixels, white)
+    for box, label, color in zip(boxes, labels, itertools.cycle(COLORS)):
+        _draw_box(ax, box, label, color, above=box[0] - rows[0] > shape[0] / 8)
+    ax.set(
+        xlim=(columns[0] - 0.5, columns[1] - 0.5), ylim=(rows[1] - 0.5, rows[0] - 0.5)
+    )
+    return frame(ax, title)
+
+
+def plot_overlay(image, heat, ax=None, *, title=None, limit=None, colorbar=False):
+    """Show where something is large on the picture that it belongs to.
+
+    The picture is shown in grey, `heat` over it: nothing where it is 0, the full
+    accent colour where it reaches the limit.
+
+    Parameters
+    ----------
+    image : array_like or torch.Tensor
+        The picture, as `plot_image` takes it.
+    heat : array_like or torch.Tensor, shape (h, w)
+        Non-negative values, such as a saliency map. A map of another size than the
+        picture is stretched over it.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    title : str, optional
+        The title over the picture.
+    limit : float, optional
+        The value of full colour; by default the largest in `heat`. Give it to pictures
+        that are compared.
+    colorbar : bool, default False
+        Whether to draw a colour bar beside the picture.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the picture is unfit, or `heat` is not a map of non-negative values.
+    """
+    pixels, white = as_pixels(image)
+    heat = as_array(heat, "heat", 2, "a map (h, w) of values of at least 0")
+    if heat.min() < 0:
+        raise invalid("heat", "a map of values of at least 0", f"{heat.min():g}")
+    if pixels.ndim == 3:
+        pixels = (pixels @ [0.299, 0.587, 0.114]).astype(pixels.dtype)
+    ax = picture_axes(ax, pixels.shape, title, bar=colorbar)
+    picture = draw_pixels(ax, pixels, white)
+    overlay = ax.imshow(
+        heat,
+        cmap=_HEAT,
+        vmin=0,
+        vmax=as_limit(limit, [heat]),
+        interpolation="nearest",
+        extent=picture.get_extent(),
+    )
+    if colorbar:
+        color_bar(overlay, ax)
+    return frame(ax, title)
+
+
+def _as_pictures(images):
+    """Return a non-empty list of checked pixels, each with its white."""
+    if isinstance(images, (str, bytes, dict)) or not hasattr(images, "__len__"):
+        raise invalid("images", "a sequence of pictures", describe(images), TypeError)
+    if len(images) == 0:
+        raise invalid("images", "a sequence of pictures", "none")
+    return [as_pixels(image, f"images[{i}]") for i, image in enumerate(images)]
+
+
+def _draw_box(ax, box, label, color, above):
+    """Draw one box, its label above it or below."""
+    top, left, bottom, right = box - 0.5
+    ax.add_patch(
+        Rectangle(
+            (left, top),
+            right - left,
+            bottom - top,
+            fill=False,
+            edgecolor=color,
+            linewidth=2,
+        )
+    )
+    if label is not None:
+        ax.annotate(
+            label,
+            (left, top if above else bottom),
+            xytext=(-1, 3 if above else -3),
+            textcoords="offset points",
+            ha="left",
+            va="bottom" if above else "top",
+            fontsize=TICK,
+            fontweight="bold",
+            color="white",
+            bbox={"boxstyle": "square,pad=0.15", "facecolor": color, "linewidth": 0},
+        )

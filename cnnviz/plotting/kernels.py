@@ -1,0 +1,107 @@
+"""Kernels: small signed maps with their weights written in."""
+
+from cnnviz._validation import as_array, describe, invalid
+from cnnviz.plotting._style import (
+    as_limit,
+    as_titles,
+    color_bar,
+    frame,
+    grid,
+    picture_axes,
+)
+from cnnviz.plotting.feature_maps import draw_signed
+from cnnviz.plotting.pixel_values import write_values
+
+__all__ = ["plot_kernel", "plot_kernels"]
+
+
+def plot_kernel(kernel, ax=None, *, title=None, limit=None):
+    """Show a kernel: blue weights are negative, red positive, white ones zero.
+
+    Parameters
+    ----------
+    kernel : array_like or torch.Tensor, shape (kh, kw)
+        The weights; they are written into the cells.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    title : str, optional
+        The title over the kernel.
+    limit : float, optional
+        The magnitude shown in full colour; by default the largest in `kernel`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `kernel` is not a finite 2-D array, or `limit` is not positive.
+
+    Examples
+    --------
+    >>> ax = plot_kernel([[-1, 0, 1]], title="difference along x")
+    >>> ax.images[0].get_clim()
+    (-1.0, 1.0)
+    """
+    kernel = as_array(kernel, "kernel", 2, "a kernel (kh, kw)")
+    limit = as_limit(limit, [kernel])
+    ax = picture_axes(ax, kernel.shape, title, largest_cell=0.7)
+    write_values(draw_signed(ax, kernel, limit), kernel)
+    return frame(ax, title)
+
+
+def plot_kernels(kernels, *, titles=None, columns=None, limit=None):
+    """Show kernels with one scale of colours for all.
+
+    Parameters
+    ----------
+    kernels : array_like or torch.Tensor, shape (K, kh, kw) or (K, 1, kh, kw)
+        The weights. A sequence of kernels of differing sizes also serves, or a
+        dictionary of them, whose names then are the titles.
+    titles : sequence of str, optional
+        One title for each kernel.
+    columns : int, optional
+        Kernels in a row; by default chosen from their number.
+    limit : float, optional
+        The magnitude shown in full colour; by default the largest of all.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a kernel is not a finite 2-D array, there are none, or titles do not match
+        in number.
+    """
+    if isinstance(kernels, dict):
+        titles = list(kernels) if titles is None else titles
+        kernels = list(kernels.values())
+    kernels = _as_kernels(kernels)
+    titles = as_titles(titles, len(kernels))
+    limit = as_limit(limit, kernels)
+    shapes = [kernel.shape for kernel in kernels]
+    figure, axes = grid(shapes, columns, titles=titles, bar=True)
+    for ax, kernel, title in zip(axes, kernels, titles, strict=True):
+        image = draw_signed(ax, kernel, limit)
+        write_values(image, kernel)
+        frame(ax, title)
+    color_bar(image, axes)
+    return figure
+
+
+def _as_kernels(kernels):
+    """Return a non-empty list of 2-D arrays."""
+    words = "kernels (K, kh, kw) or a sequence of kernels (kh, kw)"
+    if not hasattr(kernels, "__len__") or isinstance(kernels, str):
+        raise invalid("kernels", words, describe(kernels), TypeError)
+    if len(kernels) == 0:
+        raise invalid("kernels", words, "none")
+    if len(getattr(kernels, "shape", ())) == 4 and kernels.shape[1] == 1:
+        kernels = kernels[:, 0]
+    return [
+        as_array(kernel, f"kernels[{i}]", 2, "a kernel (kh, kw)")
+        for i, kernel in enumerate(kernels)
+    ]

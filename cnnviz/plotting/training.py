@@ -1,0 +1,305 @@
+"""Training and evaluation: curves, confusions, shifts, probabilities."""
+
+import itertools
+
+import matplotlib as mpl
+import numpy as np
+
+from cnnviz._validation import as_array, describe, invalid
+from cnnviz.plotting._style import (
+    COLORS,
+    LABEL,
+    TICK,
+    WIDTH,
+    as_titles,
+    finish,
+    frame,
+    new_axes,
+)
+from cnnviz.plotting.pixel_values import write_values
+
+__all__ = [
+    "plot_confusion_matrix",
+    "plot_history",
+    "plot_probabilities",
+    "plot_shift_accuracy",
+]
+
+_DASHES = ["-", "--", ":", "-."]
+
+
+def plot_history(histories, ax=None, *, title=None, xlabel="step", ylabel=None):
+    """Draw curves of training, each with its name at its end.
+
+    Where the ends lie too close together, a legend holds the names.
+
+    Parameters
+    ----------
+    histories : dict
+        The curves by name, at most 8: sequences of values for steps 1, 2, …, or pairs
+        ``(steps, values)``.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    title : str, optional
+        The title over the diagram.
+    xlabel, ylabel : str, optional
+        What the axes measure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a curve is not a finite sequence, or there are none or too many.
+
+    Examples
+    --------
+    >>> ax = plot_history({"MLP": [2.3, 0.9], "CNN": ([1, 2, 3], [2.3, 0.5, 0.2])})
+    >>> [line.get_label() for line in ax.lines]
+    ['MLP', 'CNN']
+    """
+    words = "a dictionary of 1 to 8 curves"
+    if not isinstance(histories, dict):
+        raise invalid("histories", words, describe(histories), TypeError)
+    if not 1 <= len(histories) <= len(COLORS) * len(_DASHES):
+        raise invalid("histories", words, f"{len(histories)} of them")
+    curves = {str(name): _as_curve(name, curve) for name, curve in histories.items()}
+    ax = new_axes(ax)
+    styles = itertools.product(_DASHES, COLORS)
+    for name, (steps, values) in curves.items():
+        dash, color = next(styles)
+        ax.plot(steps, values, dash, color=color, linewidth=1.5, label=name)
+    finish(ax, title, xlabel, ylabel)
+    _name_curves(ax, curves)
+    return ax
+
+
+def plot_confusion_matrix(matrix, ax=None, *, title=None, labels=None):
+    """Show which classes are taken for which.
+
+    Only the errors are coloured: the right answers, on the diagonal, are so many more
+    that they would leave no colours for the rest. All counts but zeros are written in.
+
+    Parameters
+    ----------
+    matrix : array_like or torch.Tensor, shape (K, K)
+        Counts: row true class, column predicted class.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    title : str, optional
+        The title over the matrix.
+    labels : sequence of str, optional
+        The names of the classes; by default 0, 1, ….
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `matrix` is not a square of counts, or labels do not match in number.
+
+    Examples
+    --------
+    >>> ax = plot_confusion_matrix([[90, 10], [3, 97]])
+    >>> ax.images[0].get_clim()
+    (0.0, 10.0)
+    """
+    words = "a square matrix of counts (K, K)"
+    matrix = as_array(matrix, "matrix", 2, words)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise invalid("matrix", words, describe(matrix))
+    if matrix.min() < 0 or (matrix != np.round(matrix)).any():
+        raise invalid("matrix", words, "negative or broken numbers")
+    matrix = matrix.astype(np.int64)
+    labels = as_titles(
+        range(len(matrix)) if labels is None else labels, len(matrix), "labels"
+    )
+    diagonal = np.eye(len(matrix), dtype=bool)
+    ax = new_axes(ax, (5.4, 5.4))
+    image = ax.imshow(
+        np.ma.masked_array(matrix, diagonal),
+        cmap=mpl.colormaps["Oranges"].with_extremes(bad="#dddddd"),
+        vmin=0,
+        vmax=matrix[~diagonal].max(initial=0) or 1,
+        interpolation="nearest",
+    )
+    write_values(image, matrix, lambda count: str(count or ""))
+    frame(ax, title)
+    ax.set_xticks(range(len(matrix)), labels, fontsize=TICK)
+    ax.set_yticks(range(len(matrix)), labels, fontsize=TICK)
+    ax.tick_params(length=0)
+    ax.set_xlabel("predicted", fontsize=LABEL)
+    ax.set_ylabel("true", fontsize=LABEL)
+    return ax
+
+
+def plot_shift_accuracy(accuracy, ax=None, *, title=None):
+    """Show how many pictures are still recognised after they were shifted.
+
+    Colours run from 0 to 100 %, so that networks can be compared.
+
+    Parameters
+    ----------
+    accuracy : array_like or torch.Tensor, shape (2R + 1, 2R + 1)
+        Accuracy from 0 to 1. Rows are shifts downwards, columns shifts to the right,
+        from -R to R pixels: no shift is in the middle.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    title : str, optional
+        The title over the map.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `accuracy` is not a square of odd size with values from 0 to 1.
+
+    Examples
+    --------
+    >>> ax = plot_shift_accuracy([[0.4, 0.7, 0.4], [0.8, 1.0, 0.8], [0.5, 0.7, 0.3]])
+    >>> ax.images[0].get_extent()
+    [-1.5, 1.5, 1.5, -1.5]
+    """
+    words = "accuracies from 0 to 1 in a square of odd size (2R + 1, 2R + 1)"
+    accuracy = as_array(accuracy, "accuracy", 2, words)
+    if accuracy.shape[0] != accuracy.shape[1] or accuracy.shape[0] % 2 == 0:
+        raise invalid("accuracy", words, describe(accuracy))
+    if accuracy.min() < 0 or accuracy.max() > 1:
+        raise invalid("accuracy", words, f"{accuracy.min():g} to {accuracy.max():g}")
+    reach = len(accuracy) // 2
+    ax = new_axes(ax, (5.4, 5.4))
+    image = ax.imshow(
+        accuracy,
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+        extent=(-reach - 0.5, reach + 0.5, reach + 0.5, -reach - 0.5),
+    )
+    write_values(image, accuracy, lambda value: f"{100 * value:.0f}")
+    frame(ax, title)
+    shifts = range(-reach, reach + 1, max(1, reach // 4))
+    ax.set_xticks(shifts, [f"{s}".replace("-", "−") for s in shifts], fontsize=TICK)
+    ax.set_yticks(shifts, [f"{s}".replace("-", "−") for s in shifts], fontsize=TICK)
+    ax.tick_params(length=0)
+    ax.set_xlabel("shift to the right, pixels", fontsize=LABEL)
+    ax.set_ylabel("shift downwards, pixels", fontsize=LABEL)
+    return ax
+
+
+def plot_probabilities(probabilities, ax=None, *, labels=None, title=None):
+    """Draw the probabilities that a network gives to each class.
+
+    Parameters
+    ----------
+    probabilities : array_like or torch.Tensor, shape (K,), or dict
+        Numbers from 0 to 1 that add up to 1, or the vectors of one or two networks by
+        name.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+    labels : sequence of str, optional
+        The names of the classes; by default 0, 1, ….
+    title : str, optional
+        The title over the diagram.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The largest probability of each network is written over its bar.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a vector does not hold probabilities, the vectors differ in length, or
+        labels do not match in number.
+
+    Examples
+    --------
+    >>> ax = plot_probabilities({"MLP": [0.2, 0.8], "CNN": [0.05, 0.95]})
+    >>> [text.get_text() for text in ax.texts]
+    ['0.80', '0.95']
+    """
+    named = isinstance(probabilities, dict)
+    vectors = _as_probabilities(probabilities if named else {None: probabilities})
+    classes = len(next(iter(vectors.values())))
+    labels = as_titles(range(classes) if labels is None else labels, classes, "labels")
+    ax = new_axes(ax, (WIDTH, 2.6))
+    width = 0.8 / len(vectors)
+    for i, (name, vector) in enumerate(vectors.items()):
+        x = np.arange(classes) + (i - (len(vectors) - 1) / 2) * width
+        ax.bar(x, vector, width * 0.92, color=COLORS[i], label=name)
+        best = vector.argmax()
+        ax.annotate(
+            f"{vector[best]:.2f}",
+            (x[best], vector[best]),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=TICK,
+        )
+    finish(ax, title, ylabel="probability")
+    ax.set_ylim(0, 1.12)
+    ax.set_yticks([0, 0.5, 1])
+    ax.set_xticks(range(classes), labels, fontsize=TICK)
+    if named:
+        ax.legend(fontsize=TICK, frameon=False)
+    return ax
+
+
+def _as_curve(name, curve):
+    """Return the steps and values of one curve."""
+    name, words = f"histories[{name!r}]", "values or a pair (steps, values)"
+    array = as_array(curve, name, (1, 2), words)
+    if array.ndim == 1:
+        return np.arange(1, len(array) + 1), array
+    if len(array) != 2:
+        raise invalid(name, words, describe(array))
+    return array
+
+
+def _name_curves(ax, curves):
+    """Write the names of the curves at their ends, or into a legend."""
+    ends = np.sort([values[-1] for _, values in curves.values()])
+    low, high = ax.get_ylim()
+    if len(ends) > 1 and np.diff(ends).min() < 0.07 * (high - low):
+        ax.legend(fontsize=TICK, frameon=False)
+        return
+    for line in ax.lines[-len(curves) :]:
+        ax.annotate(
+            line.get_label(),
+            (line.get_xdata()[-1], line.get_ydata()[-1]),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=LABEL,
+            fontweight="bold",
+            color=line.get_color(),
+            annotation_clip=False,
+        )
+
+
+def _as_probabilities(vectors):
+    """Return one or two checked vectors of one length, by name."""
+    if not 1 <= len(vectors) <= len(COLORS):
+        raise invalid("probabilities", "one or two vectors", f"{len(vectors)} of them")
+    words = "probabilities (K,) from 0 to 1 that add up to 1"
+    checked = {}
+    for key, vector in vectors.items():
+        name = "probabilities" if key is None else f"probabilities[{key!r}]"
+        vector = as_array(vector, name, 1, words)
+        if vector.min() < 0 or abs(vector.sum() - 1) > 0.01:
+            got = f"values from {vector.min():g} that add up to {vector.sum():g}"
+            raise invalid(name, words, got)
+        checked[key] = vector
+    lengths = {len(vector) for vector in checked.values()}
+    if len(lengths) > 1:
+        raise invalid("probabilities", "vectors of one length", sorted(lengths))
+    return checked

@@ -1,0 +1,187 @@
+"""The site: built whole with warnings as errors, then read as its readers do."""
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted((ROOT / "gallery").glob("*/*.py"))
+VOID = {"img", "source", "script", "link", "iframe", "video", "audio"}
+
+
+def run(*command, timeout=1800, **options):
+    """Run a command; when it fails, show what it said."""
+    done = subprocess.run(
+        command, text=True, capture_output=True, timeout=timeout, **options
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-5000:]}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def site(cache):
+    """Build the site as `nox -s docs` does."""
+    target = ROOT / "docs" / "_build" / "html"
+    options = ("-n", "-T", "-W", "--keep-going")
+    run(sys.executable, "-m", "sphinx", *options, "docs", str(target), cwd=ROOT)
+    return target
+
+
+class Page(HTMLParser):
+    """What a page refers to, and what can be referred to in it."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.resources, self.ids, self.images = [], [], set(), []
+        self.captions = 0
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if "id" in attributes:
+            self.ids.add(attributes["id"])
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        for name in ("src", "href"):
+            if tag in VOID and attributes.get(name):
+                self.resources.append(attributes[name])
+        if tag == "img":
+            self.images.append(attributes)
+        self.captions += tag == "figcaption"
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    return {path: Page(path) for path in site.rglob("*.html")}
+
+
+def test_every_script_became_a_page_with_its_downloads(site):
+    assert len(SCRIPTS) >= 20
+    for script in SCRIPTS:
+        page = site / "gallery" / script.parent.name / f"{script.stem}.html"
+        text = page.read_text(encoding="utf-8")
+        for suffix in (".py", ".ipynb"):
+            assert f"{script.stem}{suffix}" in text
+            assert list(site.glob(f"_downloads/*/{script.stem}{suffix}"))
+
+
+def test_links_lead_somewhere(site, pages):
+    broken = []
+    for path, page in pages.items():
+        for link in page.links + page.resources:
+            if link.startswith(("https://", "mailto:", "data:")):
+                continue
+            address, fragment = urldefrag(link)
+            target = (path.parent / unquote(address.split("?")[0])).resolve()
+            target = path if not address else target
+            if not target.is_file():
+                broken.append((path.name, link))
+            elif fragment and target in pages and fragment not in pages[target].ids:
+                broken.append((path.name, link))
+    assert not broken
+
+
+def test_nothing_is_fetched_from_elsewhere(pages):
+    foreign = {
+        (path.name, resource)
+        for path, page in pages.items()
+        for resource in page.resources
+        if "//" in resource
+    }
+    assert not foreign
+
+
+def test_every_picture_has_words_and_a_size(pages):
+    for path, page in pages.items():
+        for image in page.images:
+            assert image.get("alt") is not None, path
+            if "sphx_glr" in image["src"] and "thumb" not in image["src"]:
+                assert len(image["alt"]) > 3, path
+                assert int(image["width"]) <= 740, (path, image)
+                assert int(image["height"]) > 0
+
+
+def test_every_figure_has_a_caption_and_two_themes(site, pages):
+    for script in SCRIPTS:
+        path = site / "gallery" / script.parent.name / f"{script.stem}.html"
+        figures = [image for image in pages[path].images if "_images" in image["src"]]
+        dark = [image for image in figures if "_dark" in image["src"]]
+        assert len(figures) == 2 * len(dark) == pages[path].captions, script
+
+
+def test_search_finds_what_readers_ask_for(site):
+    index = (site / "searchindex.js").read_text(encoding="utf-8")
+    for word in ("recept", "pool", "stride", "dilat", "softmax", "salienc"):
+        assert word in index
+
+
+@pytest.fixture(scope="session")
+def wheel_folder(tmp_path_factory):
+    """Build the wheel and install it, alone, into a folder."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    options = ("--no-deps", "--no-index", "--no-build-isolation", "-q")
+    run(*pip, "wheel", *options, "-w", str(folder), str(ROOT))
+    (wheel,) = folder.glob("cnnviz-*.whl")
+    run(*pip, "install", *options, "--target", str(folder / "site"), str(wheel))
+    return folder / "site"
+
+
+def test_downloaded_scripts_run_elsewhere(site, cache, wheel_folder, tmp_path):
+    """Each script alone in an empty folder, with the library from the wheel."""
+    environment = os.environ | {"PYTHONPATH": str(wheel_folder), "MPLBACKEND": "agg"}
+
+    def run_download(script):
+        (download,) = site.glob(f"_downloads/*/{script.name}")
+        folder = tmp_path / script.stem
+        folder.mkdir()
+        (folder / script.name).write_bytes(download.read_bytes())
+        checked = (
+            f"import cnnviz, runpy; assert {str(wheel_folder)!r} in cnnviz.__file__; "
+            f"runpy.run_path({script.name!r}, run_name='__main__')"
+        )
+        run(sys.executable, "-c", checked, cwd=folder, env=environment)
+        return [path.name for path in folder.iterdir()] == [script.name]
+
+    with ThreadPoolExecutor(2) as pool:
+        left_nothing = list(pool.map(run_download, SCRIPTS))
+    assert all(left_nothing)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_script_needs_only_what_the_library_declares(script):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {name.split(">")[0] for name in project["dependencies"]}
+    modules = {"cv2": "opencv-python-headless", "PIL": "pillow"}
+    for node in ast.walk(ast.parse(script.read_bytes())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module]
+        for name in (name.split(".")[0] for name in names):
+            known = name in sys.stdlib_module_names or name == "cnnviz"
+            assert known or modules.get(name, name) in declared
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_script_is_a_page_of_this_book(script):
+    text = script.read_text(encoding="utf-8")
+    assert "\n# To take away\n" in text
+    assert "\n# Try it\n" in text
+    for forbidden in ("plt.show", ":doc:", "sphinx", "rcParams"):
+        assert forbidden not in text
+
+
+def test_pages_have_numbers_of_their_own():
+    numbers = [script.name.split("_")[0] for script in SCRIPTS]
+    assert len(set(numbers)) == len(numbers)
+    assert all(len(number) == 3 and number.isdigit() for number in numbers)
