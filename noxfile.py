@@ -70,7 +70,8 @@ def bench(session):
     """Measure training, pixel values and activations, each against its peer."""
     python(
         session,
-        *("-m", "pytest", "tests/bench", "-o", "python_files=bench_*.py", "-s"),
+        *("-m", "pytest", "tests/bench", "-s", "--benchmark-columns=median,min,max"),
+        *("-o", "python_files=bench_*.py", "-o", "python_functions=bench_*"),
         *session.posargs,
     )
 

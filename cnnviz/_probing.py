@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack, contextmanager
+from difflib import get_close_matches
 
 import torch
 
@@ -11,7 +12,7 @@ from cnnviz._validation import as_integer, describe, invalid
 OUTPUT = "output"
 
 
-class Unsupported(ValueError):
+class UnsupportedError(ValueError):
     """Raised by a watcher that cannot go on; `run` lets it pass as it is."""
 
 
@@ -24,6 +25,22 @@ def check_model(model):
 def layers_of(model):
     """Return every module by its name; the model itself comes first, as "output"."""
     return [(name or OUTPUT, module) for name, module in model.named_modules()]
+
+
+def check_layer(name, argument, known):
+    """Refuse a name that isn't one of `known`, and say which are."""
+    if name not in known:
+        close = get_close_matches(str(name), known, n=5)
+        hint = f"close: {', '.join(close)}" if close else f"it has {_some_of(known)}"
+        raise invalid(
+            argument, "names of layers that the model has", f"{name!r} ({hint})"
+        )
+
+
+def _some_of(names, most=12):
+    """List names, the first few of many."""
+    names = list(names)
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 @contextmanager
@@ -49,7 +66,7 @@ def watched(layers, watch):
 
 
 def tensors_in(name, value):
-    """Yield each tensor in a module's output with its name: "lstm[0]", "head[boxes]"."""
+    """Yield each tensor in an output with its name, such as "lstm[0]"."""
     if isinstance(value, torch.Tensor):
         yield name, value
         return
@@ -87,17 +104,21 @@ def as_input_shape(value, expected, ndim=None):
     return shape
 
 
-def run(model, input_shape):
-    """Run `model` on one input of zeros, in evaluation mode, without gradients."""
+def blank_input(model, input_shape):
+    """Return a batch of one input of zeros, in the model's dtype, where it is."""
     floating = (p for p in model.parameters() if p.is_floating_point())
     like = next(floating, torch.empty(0))
-    zeros = torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
+    return torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
+
+
+def run(model, x):
+    """Run `model` in evaluation mode, without gradients."""
     with evaluating(model), torch.no_grad():
         try:
-            return model(zeros)
-        except Unsupported:
+            return model(x)
+        except UnsupportedError:
             raise
         except Exception as error:
             expected = "a shape (without the batch) that the model takes"
-            got = f"{input_shape}: {error}"
+            got = f"{tuple(x.shape[1:])}: {error}"
             raise invalid("input_shape", expected, got) from error

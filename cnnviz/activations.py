@@ -3,13 +3,13 @@
 `record_activations` hooks the layers, runs the model once and unhooks them.
 """
 
-from difflib import get_close_matches
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cnnviz._probing import check_model, layers_of, tensors_in, watched
+from cnnviz._probing import check_layer, check_model, layers_of, tensors_in, watched
 from cnnviz._validation import describe, invalid
 
 __all__ = ["record_activations"]
@@ -82,35 +82,27 @@ def record_activations(model, x, layers=None):
 
 
 def _chosen(model, names):
-    """Return the layers called `names`, as (name, module) pairs."""
-    available = layers_of(model)
+    """Return the layers called `names`, all of them for None, as (name, module)."""
+    layers = layers_of(model)
     if names is None:
-        return available
-    expected = "names of layers of the model"
-    if isinstance(names, str):
-        raise invalid("layers", f"an iterable of {expected}", repr(names), TypeError)
-    try:
-        names = list(names)
-    except TypeError:
-        got = describe(names)
-        raise invalid("layers", f"an iterable of {expected}", got, TypeError) from None
-    known = dict.fromkeys(name for name, _ in available)
+        return layers
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise invalid("layers", "an iterable of names", describe(names), TypeError)
+    names = list(names)
     for name in names:
-        if name not in known:
-            close = get_close_matches(str(name), known, n=5)
-            hint = "close ones" if close else "it has"
-            listed = ", ".join(map(repr, close or known))
-            raise invalid("layers", expected, f"{name!r} ({hint}: {listed})")
-    return [(name, module) for name, module in available if name in names]
+        check_layer(name, "layers", [known for known, _ in layers])
+    return [(name, module) for name, module in layers if name in names]
 
 
 class _Recorder(TorchDispatchMode):
     """Keeps outputs, and copies one just before an operation writes into its memory."""
 
+    supports_higher_order_operators = True
+
     def __init__(self):
         super().__init__()
         self.outputs = {}
-        self._names = {}  # by storage: the outputs that lie in it, not yet copied
+        self._names = {}  # by memory: the outputs that lie in it and are not copies
 
     def record(self, name, module, output):
         """Keep each tensor of a layer's output."""
@@ -123,21 +115,28 @@ class _Recorder(TorchDispatchMode):
         for position, name in _written(operation):
             value = args[position] if position < len(args) else kwargs.get(name)
             for tensor in value if isinstance(value, (list, tuple)) else [value]:
-                for part in self._names.pop(_memory(tensor), ()):
-                    self.outputs[part] = self.outputs[part].clone()
+                if isinstance(tensor, torch.Tensor):
+                    self._copy_outputs_in(_memory(tensor))
         return operation(*args, **kwargs)
+
+    def _copy_outputs_in(self, memory):
+        for name in self._names.pop(memory, ()):
+            self.outputs[name] = self.outputs[name].clone()
 
 
 def _memory(tensor):
     """Identify the memory of a tensor, which its views share."""
+    if tensor.layout is not torch.strided:
+        return tensor.layout  # no memory of its own to ask for: one for all of them
     return tensor.untyped_storage()._cdata
 
 
-@lru_cache(maxsize=None)
+@cache
 def _written(operation):
-    """Return position and name of the arguments that an operation writes into."""
+    """Return position and name of each argument that an operation writes into."""
+    schema = getattr(operation, "_schema", None)
     return [
         (position, argument.name)
-        for position, argument in enumerate(operation._schema.arguments)
+        for position, argument in enumerate(schema.arguments if schema else ())
         if argument.alias_info is not None and argument.alias_info.is_write
     ]

@@ -20,7 +20,7 @@ import platformdirs
 import pytest
 import torch
 import torchvision
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageFile, features
@@ -60,25 +60,17 @@ def run_python(code, **environment):
 
 
 @pytest.fixture(scope="module")
-def whole_cache(tmp_path_factory):
-    """A cache with MNIST unpacked, which tests only read."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CNNVIZ_CACHE", str(folder))
-        datasets.mnist()
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _use_whole_cache(whole_cache, monkeypatch):
-    monkeypatch.setenv("CNNVIZ_CACHE", str(whole_cache))
+def whole_cache(cache):
+    """The cache of all tests with MNIST unpacked, which is only read here."""
+    datasets.mnist()
+    return cache
 
 
 @pytest.fixture
 def own_cache(whole_cache, tmp_path, monkeypatch):
     """A whole cache that the test may damage."""
     folder = tmp_path / "own"
-    shutil.copytree(whole_cache, folder)
+    shutil.copytree(whole_cache / "MNIST", folder / "MNIST")
     monkeypatch.setenv("CNNVIZ_CACHE", str(folder))
     return folder
 
@@ -395,6 +387,18 @@ def test_unwritable_cache_folder_gives_the_same_temporary_one_each_time(unwritab
     (first / "file").write_text("it can be written")
 
 
+def test_folder_that_exists_but_refuses_files_is_not_used(
+    whole_cache, monkeypatch, spare
+):
+    def refuse(dir):
+        assert dir == whole_cache
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.warns(RuntimeWarning, match=r"cannot be written .*Permission denied"):
+        assert datasets.cache_folder() == spare
+
+
 def test_temporary_cache_folder_is_removed_at_exit(unwritable, tmp_path):
     code = (
         "from cnnviz import datasets\n"
@@ -498,6 +502,7 @@ def test_dog_may_be_changed_without_harm():
     assert datasets.dog().any()
 
 
+@settings(deadline=None)
 @given(
     st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4)).flatmap(
         lambda shape: st.one_of(arrays(np.uint8, shape), arrays(np.uint16, shape))
@@ -806,6 +811,7 @@ def test_truncated_photo_is_refused(read):
         read(photo[: len(photo) // 2])
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_changed_byte_gives_an_image_or_a_value_error(tmp_path_factory, data):
     content = bytearray(FILES[data.draw(st.sampled_from(["png", "jpeg", "gif"]))])

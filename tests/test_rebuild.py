@@ -80,7 +80,7 @@ def build(book):
 
 def picture(book, name):
     """The bytes of a page's figure as the site shows it."""
-    (path,) = book.glob(f"docs/_build/html/_images/sphx_glr_{name}_001.png")
+    (path,) = book.glob(f"docs/_build/html/_images/sphx_glr_{name}_001.webp")
     return path.read_bytes()
 
 
@@ -128,7 +128,7 @@ def test_a_killed_build_is_repaired(book):
     page = book / "docs" / "_build" / "html" / "gallery" / "chapter" / "first.html"
     whole = page.read_bytes()
     page.write_bytes(whole[: len(whole) // 2])
-    next(book.glob("docs/_build/html/_images/*first_001.png")).unlink()
+    next(book.glob("docs/_build/html/_images/*first_001.webp")).unlink()
     (book / "docs" / "_build" / "html" / ".doctrees" / "unfinished").touch()
     done, ran = build(book)
     assert "did not succeed" in done.stdout

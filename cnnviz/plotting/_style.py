@@ -10,6 +10,7 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
 
 from cnnviz._validation import as_array, as_integer, as_number, describe, invalid
 
@@ -61,11 +62,11 @@ def grid(shapes, columns=None, *, titles=(), suptitle=None, bar=False, bars=Fals
     count = len(shapes)
     if columns is None:
         detailed = max(map(max, shapes)) > 100
-        widest = 3 if detailed and count <= 6 else 4 if count <= 16 else 8
+        widest = 3 if detailed and count <= 6 else 4 if count <= 16 or bars else 8
         columns = math.ceil(count / math.ceil(count / widest))
     columns = min(as_integer(columns, "columns", 1), count)
     panel = min(_LARGEST_PANEL, (WIDTH - _BAR_WIDTH * bar) / columns)
-    picture = panel - 2 * _PAD - _BAR_WIDTH * bars
+    picture = max(panel - 2 * _PAD - _BAR_WIDTH * bars, 0.2)
     around = 2 * _PAD + _title_height(title_size(columns), any(titles) or None)
     heights = [
         around + picture * max(h / w for h, w in shapes[first : first + columns])
@@ -113,10 +114,10 @@ def title_size(columns):
 
 def color_bar(mappable, axes):
     """Draw one colour bar for all `axes` (one or a list)."""
-    figure = mappable.get_figure()
-    figure_height = figure.get_window_extent().height / figure.dpi
-    slender = 9 * figure_height
-    bar = figure.colorbar(mappable, ax=axes, aspect=slender, pad=0.02)
+    axes = np.atleast_1d(axes).tolist()
+    figure = axes[0].get_figure()
+    length = Bbox.union([ax.get_window_extent() for ax in axes]).height / figure.dpi
+    bar = figure.colorbar(mappable, ax=axes, aspect=10 * length, pad=0.02)
     bar.outline.set(edgecolor=FRAME, linewidth=HAIRLINE)
     bar.ax.tick_params(labelsize=TICK, color=FRAME, width=HAIRLINE, length=3)
     return bar

@@ -1,5 +1,7 @@
 """Signed maps and feature maps: what filters answer."""
 
+import numpy as np
+
 from cnnviz._validation import as_array, describe, invalid
 from cnnviz.plotting._style import (
     DIVERGING,
@@ -10,6 +12,7 @@ from cnnviz.plotting._style import (
     grid,
     picture_axes,
 )
+from cnnviz.plotting.pixel_values import write_values
 
 __all__ = ["plot_feature_maps", "plot_signed"]
 
@@ -58,12 +61,19 @@ def plot_signed(values, ax=None, *, title=None, limit=None, colorbar=True):
     ax = picture_axes(ax, values.shape, title, bar=colorbar)
     image = draw_signed(ax, values, limit)
     if colorbar:
-        color_bar(image, ax)
+        _draw_bar(image, ax, values, limit)
     return frame(ax, title)
 
 
 def plot_feature_maps(
-    maps, *, titles=None, shared_scale=True, signed=None, columns=None, limit=None
+    maps,
+    *,
+    titles=None,
+    shared_scale=True,
+    signed=None,
+    columns=None,
+    limit=None,
+    numbers=False,
 ):
     """Show the feature maps of a layer.
 
@@ -85,7 +95,9 @@ def plot_feature_maps(
         Maps in a row; by default chosen from their number.
     limit : float, optional
         The magnitude shown in full colour or white; by default the largest. It needs
-        the shared scale.
+        the shared scale. Where maps go beyond, the colour bar ends in a point.
+    numbers : bool, default False
+        Whether to write the values into the cells; for small maps.
 
     Returns
     -------
@@ -127,14 +139,23 @@ def plot_feature_maps(
     for ax, values, title in zip(axes, array, titles, strict=True):
         limit = shared_limit if shared_scale else as_limit(None, [values])
         image = (draw_signed if signed else _draw_unsigned)(ax, values, limit)
+        if numbers:
+            write_values(image, values)
         frame(ax, title)
         if not shared_scale:
             color_bar(image, ax)
     if shared_scale:
-        color_bar(image, axes)
+        _draw_bar(image, axes, array, limit)
     return figure
 
 
 def _draw_unsigned(ax, values, limit):
     """Draw values from 0 to `limit` in grey; return the `AxesImage`."""
     return ax.imshow(values, cmap="gray", vmin=0, vmax=limit, interpolation="nearest")
+
+
+def _draw_bar(image, axes, values, limit):
+    """Draw a colour bar that ends in a point where `values` go beyond `limit`."""
+    if np.abs(values).max() > limit:
+        image.cmap.colorbar_extend = "both" if image.get_clim()[0] < 0 else "max"
+    color_bar(image, axes)

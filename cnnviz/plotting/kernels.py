@@ -1,7 +1,11 @@
 """Kernels: small signed maps with their weights written in."""
 
+import numpy as np
+
 from cnnviz._validation import as_array, describe, invalid
 from cnnviz.plotting._style import (
+    FRAME,
+    HAIRLINE,
     as_limit,
     as_titles,
     color_bar,
@@ -47,8 +51,8 @@ def plot_kernel(kernel, ax=None, *, title=None, limit=None):
     kernel = as_array(kernel, "kernel", 2, "a kernel (kh, kw)")
     limit = as_limit(limit, [kernel])
     ax = picture_axes(ax, kernel.shape, title, largest_cell=0.7)
-    write_values(draw_signed(ax, kernel, limit), kernel)
-    return frame(ax, title)
+    _draw_kernel(ax, kernel, limit, title)
+    return ax
 
 
 def plot_kernels(kernels, *, titles=None, columns=None, limit=None):
@@ -85,11 +89,22 @@ def plot_kernels(kernels, *, titles=None, columns=None, limit=None):
     shapes = [kernel.shape for kernel in kernels]
     figure, axes = grid(shapes, columns, titles=titles, bar=True)
     for ax, kernel, title in zip(axes, kernels, titles, strict=True):
-        image = draw_signed(ax, kernel, limit)
-        write_values(image, kernel)
-        frame(ax, title)
+        image = _draw_kernel(ax, kernel, limit, title)
     color_bar(image, axes)
     return figure
+
+
+def _draw_kernel(ax, kernel, limit, title):
+    """Draw the cells of a kernel with hairlines between; return the `AxesImage`."""
+    image = draw_signed(ax, kernel, limit)
+    write_values(image, kernel)
+    frame(ax, title)
+    rows, columns = kernel.shape
+    ax.set_xticks(np.arange(1, columns) - 0.5, minor=True)
+    ax.set_yticks(np.arange(1, rows) - 0.5, minor=True)
+    ax.tick_params(which="minor", length=0)
+    ax.grid(which="minor", color=FRAME, linewidth=HAIRLINE)
+    return image
 
 
 def _as_kernels(kernels):

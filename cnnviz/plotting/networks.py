@@ -108,13 +108,13 @@ def _write_name(ax, y, name, kind, description):
 def _draw_flow(ax, centres, shapes):
     """Draw all outputs on a line, one below the other."""
     sides = [max(shape[-2:]) for shape in shapes if _is_maps(shape)]
-    units = [math.prod(shape) for shape in shapes if not _is_maps(shape)]
+    units = [shape[0] for shape in shapes if len(shape) == 1]
     maps, bars = [], []
     for y, shape in zip(centres, shapes, strict=True):
         if _is_maps(shape):
             maps += _stack(y, shape, _LARGEST_SIDE / max(sides))
-        else:
-            length = math.log2(1 + math.prod(shape)) / math.log2(1 + max(units))
+        elif shape:
+            length = math.log2(1 + shape[0]) / math.log2(1 + max(units))
             bars.append(_rectangle(y, 0, _LONGEST_BAR * length, _BAR_HEIGHT))
     middle = [_DRAWING, _DRAWING]
     ax.plot(middle, [centres[0], centres[-1]], color=FRAME, linewidth=1, zorder=0)
@@ -151,7 +151,7 @@ def _is_maps(shape):
 
 def _shape_text(shape):
     """Write a shape as it is read: 8 × 26 × 26."""
-    return " × ".join(str(side) for side in shape)
+    return " × ".join(map(str, shape)) or "–"
 
 
 def _shorten(text, longest):

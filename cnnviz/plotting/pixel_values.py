@@ -9,10 +9,11 @@ from functools import lru_cache
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.font_manager import FontProperties, findfont
-from matplotlib.lines import Line2D
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
 
 from cnnviz._validation import describe, invalid
 from cnnviz.plotting._style import LABEL, TITLE, WIDTH, as_pixels, frame, new_axes
@@ -21,18 +22,19 @@ from cnnviz.plotting.images import draw_pixels
 __all__ = ["plot_pixel_values"]
 
 _FILL = 0.88  # how much of its cell's width the longest number may take
-_SMALLEST = 6  # pixels: digits of less height are hard to read
+_SMALLEST = 5  # pixels: digits of less height cannot be read
 _LARGEST_CELL = 50  # pixels
 _BRIGHT = 0.18  # black and white contrast equally with a colour of this luminance
+_WHITE_BLACK = (1, 1, 1, 1), (0, 0, 0, 1)
 
 
 def plot_pixel_values(image, ax=None, *, title=None, format=None):
     """Show a grey picture with the value of each pixel written in.
 
-    Numbers are white on dark pixels and black on light ones, in the largest size that
-    fits the cells of `ax` as it is now, and keep that size in points. Without `ax` the
-    figure is made large enough to read them: as wide as the text column, or wider
-    where there are more than about 40 columns.
+    Numbers are white on dark pixels and black on light ones, as large as the cells
+    allow, but not larger than other text. Without `ax` the figure is made large enough
+    to read them: at most as wide as the text column where 8-bit pixels stand in 47
+    columns or fewer.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ def plot_pixel_values(image, ax=None, *, title=None, format=None):
     Returns
     -------
     matplotlib.axes.Axes
-        Each distinct number is one `Line2D` in it, labelled with the number.
+        The axes that hold the picture.
 
     Raises
     ------
@@ -58,17 +60,17 @@ def plot_pixel_values(image, ax=None, *, title=None, format=None):
 
     Examples
     --------
-    >>> ax = plot_pixel_values([[0, 255], [255, 255]])
-    >>> {line.get_label(): len(line.get_xdata()) for line in ax.lines}
-    {'0': 1, '255': 3}
+    >>> ax = plot_pixel_values([[0, 255], [255, 255]], title="four pixels")
+    >>> ax.images[0].get_clim()
+    (0.0, 255.0)
     """
     pixels, white = as_pixels(image)
     if pixels.ndim == 3:
         raise invalid("image", "a grey picture (H, W)", describe(image))
     write = as_writer(format, pixels.flat[0].item())
     if ax is None:
-        widest = max(_width(write(v)) for v in np.unique(pixels).tolist())
-        ax = _roomy_axes(pixels.shape, widest, title)
+        texts = [write(value) for value in np.unique(pixels).tolist()]
+        ax = _roomy_axes(pixels.shape, texts, title)
     ax = new_axes(ax)
     write_values(draw_pixels(ax, pixels, white), pixels, write)
     return frame(ax, title)
@@ -100,48 +102,73 @@ def shortest(value):
 
 def write_values(image, values, write=shortest):
     """Write `values`, one a cell, over the `AxesImage` that shows them."""
-    ax = image.axes
-    left, right, bottom, top = image.get_extent()
-    rows, columns = values.shape
-    y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows
-    x = left + (np.arange(columns) + 0.5) * (right - left) / columns
+    image.axes.add_artist(_Numbers(image, values, write))
 
-    rgb = image.to_rgba(image.get_array())[..., :3]
-    bright = rgb**2.2 @ [0.2126, 0.7152, 0.0722] > _BRIGHT
-    distinct, which = np.unique(values, return_inverse=True)
-    texts, text_of = np.unique(
-        [write(v) for v in distinct.tolist()], return_inverse=True
-    )
-    group = text_of[which].reshape(values.shape) * 2 + bright
 
-    dpi = ax.get_figure(root=True).dpi
-    size = _font_size(
-        ax, values.shape, max((_width(t) for t in texts if t), default=1), dpi
-    )
-    for number in np.unique(group):
-        text, is_bright = str(texts[number // 2]), number % 2
-        if not text:
-            continue
-        row, column = np.nonzero(group == number)
-        marker, reach = _marker(text, size, dpi)
-        line = Line2D(
-            x[column],
-            y[row],
-            linestyle="none",
-            marker=marker,
-            markersize=2 * reach,
-            markeredgewidth=0,
-            markerfacecolor="black" if is_bright else "white",
-            label=text,
+class _Numbers(Artist):
+    """Numbers over the cells of an `AxesImage`, as large as they fit when drawn."""
+
+    def __init__(self, image, values, write):
+        super().__init__()
+        self.set_zorder(3)
+        self.set_in_layout(False)
+        rows, columns = values.shape
+        left, right, bottom, top = image.get_extent()
+        self._cell = (right - left) / columns, (bottom - top) / rows
+        x = left + (np.arange(columns) + 0.5) * self._cell[0]
+        y = top + (np.arange(rows) + 0.5) * self._cell[1]
+
+        rgb = image.to_rgba(image.get_array())[..., :3]
+        bright = rgb**2.2 @ [0.2126, 0.7152, 0.0722] > _BRIGHT
+        distinct, which = np.unique(values, return_inverse=True)
+        texts = [write(value) for value in distinct.tolist()]
+        texts, text_of = np.unique(texts, return_inverse=True)
+        group = text_of[which].reshape(values.shape) * 2 + bright
+
+        self.groups = []
+        """Text, colour and centres of the cells that hold it."""
+        for number in np.unique(group):
+            row, column = np.nonzero(group == number)
+            text, color = str(texts[number // 2]), _WHITE_BLACK[number % 2]
+            if text:
+                centres = np.column_stack([x[column], y[row]])
+                self.groups.append((text, color, centres))
+
+    def draw(self, renderer):
+        """Draw each distinct number once, as the marker of all of its cells."""
+        if not self.get_visible():
+            return
+        font = findfont(FontProperties())
+        digit = _outline("1", font).vertices[:, 1].max()
+        to_pixels = self.axes.transData
+        cell = np.abs(to_pixels.transform(self._cell) - to_pixels.transform((0, 0)))
+        height = min(
+            _FILL * cell[0] / _proportion([text for text, _, _ in self.groups], font),
+            _FILL * cell[1],
+            renderer.points_to_pixels(LABEL) * digit,
         )
-        ax.add_artist(line)
+        # Digits of whole pixels on a whole pixel are as sharp as hinted text.
+        height = max(1, int(height))
+        gc = renderer.new_gc()
+        gc.set_clip_rectangle(self.axes.bbox)
+        gc.set_linewidth(0)
+        for text, color, centres in self.groups:
+            outline = _outline(text, font)
+            middle = outline.vertices[:, 0].max() / 2
+            place = Affine2D().translate(-middle, 0).scale(height / digit)
+            place.translate(0, -(height // 2))
+            renderer.draw_markers(gc, outline, place, Path(centres), to_pixels, color)
+        gc.restore()
+        self.stale = False
 
 
-def _roomy_axes(shape, widest, title):
-    """Return axes of a new figure whose cells are whole pixels and hold the numbers."""
+def _roomy_axes(shape, texts, title):
+    """Return axes of a new figure whose cells are whole pixels and hold the texts."""
     rows, columns = shape
     dpi = plt.rcParams["figure.dpi"]
-    needed = math.ceil(widest * _SMALLEST / _digit_height() / _FILL)
+    needed = math.ceil(
+        _SMALLEST * _proportion(texts, findfont(FontProperties())) / _FILL
+    )
     available = int((WIDTH * dpi - 2) / columns)
     cell = max(needed, min(available, _LARGEST_CELL))
     margin, top = 1, 1
@@ -159,42 +186,14 @@ def _roomy_axes(shape, widest, title):
     return plt.subplots(figsize=size, layout="none", gridspec_kw=sides)[1]
 
 
-def _font_size(ax, shape, widest, dpi):
-    """Return the largest font size that fits the cells, digits whole pixels high."""
-    box = ax.get_window_extent()
-    cell = min(box.width / shape[1], box.height / shape[0])
-    digits = min(
-        _FILL * cell / widest * _digit_height(),
-        0.7 * cell,
-        LABEL * dpi / 72 * _digit_height(),
-    )
-    return max(1, math.floor(digits)) / _digit_height() * 72 / dpi
-
-
-def _marker(text, size, dpi):
-    """Return a centred outline of `text`, in points, and how far it reaches.
-
-    Its base line stands on a boundary between pixels, as hinted text does.
-    """
-    outline = _outline(text, findfont(FontProperties()))
-    half_height = round(_digit_height() * size * dpi / 72) // 2 * 72 / dpi
-    vertices = outline.vertices * size - [_width(text) * size / 2, half_height]
-    return Path(vertices, outline.codes), np.abs(vertices).max()
-
-
-def _width(text):
-    """Return how wide `text` is, in units of its font size."""
-    return _outline(text, findfont(FontProperties())).vertices[:, 0].max()
-
-
-def _digit_height():
-    """Return how high digits are, in units of their font size."""
-    return _outline("1", findfont(FontProperties())).vertices[:, 1].max()
+def _proportion(texts, font):
+    """Return how wide the longest text is by the height of its digits."""
+    widest = max((_outline(t, font).vertices[:, 0].max() for t in texts), default=1)
+    return widest / _outline("1", font).vertices[:, 1].max()
 
 
 @lru_cache(maxsize=4096)
 def _outline(text, font):
-    """Return the outline of `text` at size 1."""
-    return TextPath(
-        (0, 0), text.replace("-", "−"), size=1, prop=FontProperties(fname=font)
-    )
+    """Return the outline of `text` at size 1, in the font of this file."""
+    prop = FontProperties(fname=font)
+    return TextPath((0, 0), text.replace("-", "−"), size=1, prop=prop)

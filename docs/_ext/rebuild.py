@@ -11,6 +11,8 @@ are read and written again, so that nothing half done is kept.
 import ast
 import hashlib
 import json
+import re
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,8 +62,9 @@ def forget_stale(app):
     app.gallery_inputs = {}
     stale = []
     for script, target in find_scripts(app):
-        inputs = app.gallery_inputs[key(script)] = fingerprint(script)
-        if recorded.get(key(script)) != inputs or damaged(target):
+        inputs = fingerprint(script)
+        app.gallery_inputs[target] = inputs
+        if recorded.get(key(target)) != inputs or damaged(target):
             md5(target).unlink(missing_ok=True)
             stale.append(script.stem)
     logger.info(
@@ -73,8 +76,8 @@ def forget_stale(app):
 def record_complete(app):
     """Remember what each example that ran to its end was made from."""
     complete = {
-        key(script): app.gallery_inputs[key(script)]
-        for script, target in find_scripts(app)
+        key(target): inputs
+        for target, inputs in app.gallery_inputs.items()
         if md5(target).exists()
     }
     record(app).write_text(json.dumps(complete, indent=1))
@@ -103,30 +106,40 @@ def md5(target):
     return target.with_name(target.name + ".md5")
 
 
-def key(script):
-    return f"{script.parent.name}/{script.name}"
+def key(target):
+    return f"{target.parent.name}/{target.name}"
 
 
 def damaged(target):
     """Whether a file that the last run should have made is missing or empty."""
-    images = target.parent / "images"
-    thumbnail = f"thumb/sphx_glr_{target.stem}_thumb.png"
-    made = [target.with_suffix(suffix) for suffix in (".rst", ".ipynb", ".zip")]
-    made += [target, images / thumbnail]
+    page = target.with_suffix(".rst")
+    made = [page, target, target.with_suffix(".ipynb"), target.with_suffix(".zip")]
+    thumbnails = target.parent / "images" / "thumb"
+    made += [next(thumbnails.glob(f"sphx_glr_{target.stem}_thumb.*"), thumbnails / "-")]
+    if page.exists():
+        shown = re.findall(r"^\.\. figure:: /(.+)$", page.read_text("utf-8"), re.M)
+        made += [target.parents[2] / path for path in shown]
     return any(not path.exists() or path.stat().st_size == 0 for path in made)
 
 
 def fingerprint(script):
     """Return a hash of all that an example is made from."""
-    digest = hashlib.sha256(script.read_bytes())
-    for module in sorted(library_modules(script)):
-        digest.update(module.read_bytes())
-    data = [path for path in (LIBRARY / "data").rglob("*") if path.is_file()]
-    for path in [*sorted(data), Path(__file__).with_name("figures.py")]:
+    digest = hashlib.sha256(common_inputs())
+    for path in (script, *sorted(library_modules(script))):
         digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def common_inputs():
+    """Return a hash of what every example is made from."""
+    digest = hashlib.sha256(Path(__file__).with_name("figures.py").read_bytes())
+    for path in sorted((LIBRARY / "data").rglob("*")):
+        if path.is_file():
+            digest.update(path.read_bytes())
     for package in PACKAGES:
         digest.update(version(package).encode())
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def library_modules(script):

@@ -1,0 +1,303 @@
+"""Sizes and receptive fields: what a unit of a convolutional network sees.
+
+`output_size` is arithmetic; `receptive_field` and `effective_receptive_field` work out
+and measure what the units of any model's layers depend on.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from cnnviz._probing import (
+    as_input_shape,
+    blank_input,
+    check_layer,
+    check_model,
+    evaluating,
+    layers_of,
+    run,
+    tensors_in,
+    watched,
+)
+from cnnviz._validation import as_array, as_integer, describe, invalid, one_of
+from cnnviz._windows import WindowTracker
+
+__all__ = [
+    "ReceptiveField",
+    "effective_receptive_field",
+    "output_size",
+    "receptive_field",
+]
+
+
+def output_size(size, kernel_size, stride=1, padding=0, dilation=1, ceil_mode=False):
+    """Return how many positions a kernel or pooling window has on an input.
+
+    Parameters
+    ----------
+    size : int or pair of int
+        The input's size in pixels, one number or (height, width). So for the others:
+        one number stands for both directions.
+    kernel_size : int or pair of int
+        The size of the window.
+    stride : int or pair of int, default 1
+        The step from one window to the next.
+    padding : int, pair of int, "same" or "valid", default 0
+        Pixels put on both sides. "valid" is none; "same" keeps the size, and takes
+        stride 1 only, as in `torch.nn.functional.conv2d`.
+    dilation : int or pair of int, default 1
+        The distance of neighbouring pixels in the window.
+    ceil_mode : bool, default False
+        Count a last window that is partly outside, as the pooling of PyTorch can. It
+        must start inside the input or the padding before it.
+
+    Returns
+    -------
+    int or tuple of int
+        A pair (height, width) if any argument is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number isn't an integer or too small, or no window fits.
+
+    References
+    ----------
+    V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning",
+    2016, arXiv:1603.07285; ``ceil_mode`` as in `torch.nn.MaxPool2d`.
+
+    Examples
+    --------
+    >>> output_size(28, 3), output_size((576, 768), 7, stride=2, padding=3)
+    (26, (288, 384))
+    """
+    if isinstance(padding, str):
+        one_of(padding, "padding", ("same", "valid"))
+    same = isinstance(padding, str) and padding == "same"
+    arguments = {
+        "size": (size, 1),
+        "kernel_size": (kernel_size, 1),
+        "stride": (stride, 1),
+        "padding": (0 if isinstance(padding, str) else padding, 0),
+        "dilation": (dilation, 1),
+    }
+    pairs = [_pair(value, name, least) for name, (value, least) in arguments.items()]
+    if same and pairs[2] != (1, 1):
+        raise invalid("stride", '1 with padding "same"', repr(stride))
+    counts = [
+        length if same else _count_windows(length, *window, ceil_mode)
+        for length, *window in zip(*pairs, strict=True)
+    ]
+    if any(isinstance(value, (tuple, list)) for value, _ in arguments.values()):
+        return tuple(counts)
+    return counts[0]
+
+
+def _pair(value, name, minimum):
+    """Return `value` for both directions."""
+    values = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2:
+        raise invalid(name, "an integer or a pair (height, width)", describe(value))
+    return tuple(as_integer(each, name, minimum) for each in values)
+
+
+def _count_windows(length, kernel, stride, padding, dilation, ceil_mode):
+    """Count the windows that fit along one direction."""
+    room = length + 2 * padding - dilation * (kernel - 1) - 1
+    if not ceil_mode:
+        count = room // stride + 1
+    else:
+        count = -(-room // stride) + 1
+        if (count - 1) * stride >= length + padding:
+            count -= 1
+    if count < 1:
+        covered = dilation * (kernel - 1) + 1
+        expected = f"a window of at most the {length + 2 * padding} padded pixels"
+        raise invalid("kernel_size", expected, f"one of {covered}")
+    return count
+
+
+class ReceptiveField(NamedTuple):
+    """The windows of input pixels that the units of a layer see, as (y, x) pairs.
+
+    The unit in row ``r`` and column ``c`` sees `size` pixels from
+    ``start + (r, c) * stride`` on.
+    """
+
+    size: tuple[int, int]
+    """Height and width of a window in pixels, the part in the padding included."""
+    stride: tuple[int, int]
+    """Pixels from one unit's window to the next; 0 where all units see the same."""
+    start: tuple[int, int]
+    """The first pixel of the first unit's window, negative in the padding."""
+
+    def window(self, row, column, image_size=None):
+        """Return the pixels that one unit sees.
+
+        Parameters
+        ----------
+        row, column : int
+            The unit's place in its feature map, from 0.
+        image_size : pair of int, optional
+            The (height, width) of the image, to leave out what lies in the padding.
+
+        Returns
+        -------
+        top, left, bottom, right : int
+            The window is ``image[top:bottom, left:right]``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not an integer or negative.
+        """
+        place = as_integer(row, "row", 0), as_integer(column, "column", 0)
+        first = [
+            s + i * d for s, i, d in zip(self.start, place, self.stride, strict=True)
+        ]
+        last = [f + n for f, n in zip(first, self.size, strict=True)]
+        if image_size is not None:
+            limits = _pair(image_size, "image_size", 1)
+            first = [min(max(f, 0), n) for f, n in zip(first, limits, strict=True)]
+            last = [min(max(f, 0), n) for f, n in zip(last, limits, strict=True)]
+        return *first, *last
+
+
+def receptive_field(model, input_shape):
+    """Return what the units of each layer of a model see of the input.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Any network of convolutions, pooling, fully connected layers and functions of
+        single elements, in a row or in branches that meet by adding, multiplying or
+        concatenating. It runs once, on zeros, in evaluation mode, and is left as it
+        was.
+    input_shape : tuple of int
+        The shape ``(C, H, W)`` of an image.
+
+    Returns
+    -------
+    dict of str to ReceptiveField
+        The windows by layer, with the names and in the order of
+        `cnnviz.activations.record_activations`. What doesn't depend on the image is
+        left out.
+
+    Raises
+    ------
+    TypeError
+        If `model` is not a module or `input_shape` not a tuple of integers.
+    ValueError
+        If the model fails on such an image, or uses an operation whose windows are
+        not known here (transposed convolution, interpolation, rolling, …).
+
+    Notes
+    -----
+    A window is the smallest rectangle that holds all pixels on which the unit depends
+    by the network's wiring, whatever the weights. Where the branches of a network
+    meet, it holds the windows of all of them.
+
+    All units share one window, which ends at the image's border, where there are no
+    rows and columns any more (global pooling, fully connected layers); where each sees
+    the whole map, as after squeeze-and-excitation or statistics over the map (group
+    and instance normalisation); and where their windows make no regular grid, as in
+    adaptive pooling from 9 to 7.
+
+    References
+    ----------
+    A. Araujo, W. Norris, J. Sim, "Computing Receptive Fields of Convolutional Neural
+    Networks", Distill, 2019, doi:10.23915/distill.00021.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d(2))
+    >>> field = receptive_field(model, (1, 28, 28))["1"]
+    >>> field
+    ReceptiveField(size=(4, 4), stride=(2, 2), start=(-1, -1))
+    >>> field.window(0, 5, image_size=(28, 28))
+    (0, 9, 3, 13)
+    """
+    check_model(model)
+    shape = as_input_shape(input_shape, "the shape (C, H, W) of an image", ndim=3)
+    image = blank_input(model, shape)
+    tracker = WindowTracker(image)
+    fields = {}
+
+    def note(name, module, output):
+        """Keep the windows of each tensor in a layer's output."""
+        for part, tensor in tensors_in(name, output):
+            if grids := tracker.grids(tensor):
+                sizes, strides, starts, *_ = zip(*grids, strict=True)
+                fields[part] = ReceptiveField(sizes, strides, starts)
+
+    with watched(layers_of(model), note), tracker:
+        run(model, image)
+    return fields
+
+
+def effective_receptive_field(model, x, layer):
+    """Measure how much each input pixel matters to the centre unit of a layer.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A network. It runs in evaluation mode and is left as it was, the gradients of
+        its parameters included.
+    x : torch.Tensor, shape (N, C, H, W), floating point
+        Images to average over: photos, or noise such as ``torch.randn(16, 3, 64, 64)``.
+    layer : str
+        A layer by its name in `cnnviz.activations.record_activations`, whose output
+        is ``(N, C, H', W')``; of other shapes, the middle along all but the first two
+        dimensions is taken.
+
+    Returns
+    -------
+    numpy.ndarray, shape (H, W), float
+        The absolute gradient of the centre unit, summed over its feature maps, with
+        respect to each pixel: mean over the images and their channels, divided by the
+        largest. It is 0 everywhere if the unit is dead.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` is not such a batch, finite and not empty, or the model has no such
+        layer, or the layer doesn't depend on `x`.
+
+    References
+    ----------
+    W. Luo, Y. Li, R. Urtasun, R. Zemel, "Understanding the Effective Receptive Field
+    in Deep Convolutional Neural Networks", NeurIPS 2016, arXiv:1701.04128.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3))
+    >>> field = effective_receptive_field(model, torch.rand(1, 1, 9, 9), "1")
+    >>> field.shape, int((field > 0).sum())
+    ((9, 9), 25)
+    """
+    check_model(model)
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+        expected = "a floating-point tensor (N, C, H, W)"
+        raise invalid("x", expected, describe(x), TypeError)
+    as_array(x, "x", 4, "images (N, C, H, W)")
+    pixels = x.detach().requires_grad_()
+    centres = {}
+
+    def note(name, module, output):
+        """Keep the centre of each tensor now: later operations may work in place."""
+        for part, tensor in tensors_in(name, output):
+            middle = (size // 2 for size in tensor.shape[2:])
+            centres[part] = tensor[:, :, *middle].sum()
+
+    with evaluating(model), torch.enable_grad(), watched(layers_of(model), note):
+        model(pixels.clone())
+    check_layer(layer, "layer", centres)
+    gradient = None
+    if centres[layer].requires_grad:
+        (gradient,) = torch.autograd.grad(centres[layer], pixels, allow_unused=True)
+    if gradient is None:
+        raise invalid("layer", "a layer that depends on x", repr(layer))
+    influence = gradient.abs().mean(dim=(0, 1)).cpu().numpy()
+    return influence / (influence.max() or 1)
