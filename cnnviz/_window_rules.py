@@ -5,6 +5,7 @@ axis is there, counted from the right (None: it is not a dimension of its own). 
 returns the grid in the output, or None where every unit depends on all of the input.
 """
 
+from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
@@ -51,36 +52,36 @@ def unsupported(what):
 
 
 def _same(call, grid, place):
-    """Only the shape changes, if anything."""
+    """Keep the grid: only the shape changes, if anything."""
     return grid
 
 
 def _elementwise(call, grid, place):
-    """Each element by itself; shapes match from the right."""
+    """Keep each element to itself; shapes match from the right."""
     if call.before == call.after:
         return grid
     return None if place is None else grid.placed(call.after, place)
 
 
 def _mixed(call, grid, place):
-    """Every output depends on every input."""
+    """Let every output depend on all of the input."""
     return None
 
 
 def _batch_norm(call, grid, place):
-    """The statistics are fixed, or those of all units."""
+    """Normalise by fixed statistics, or by those of all units."""
     fixed = "no_training" in call.name or call.arguments.get("training") is False
     return grid if fixed and call.role == "input" else None
 
 
 def _layer_norm(call, grid, place):
-    """The statistics are those of the last dimensions."""
+    """Normalise by the statistics of the last dimensions."""
     length = prod(call.arguments["normalized_shape"])
     return grid if call.role == "input" and grid.step % length == 0 else None
 
 
 def _matrix_product(left, right):
-    """Rows of the left matrix stay apart, and so do columns of the right one."""
+    """Keep rows of the left matrix apart, and columns of the right one."""
 
     def rule(call, grid, place):
         inner, columns = call.before[-1], call.after[-1]
@@ -108,7 +109,7 @@ def _of_dimension(rule):
 
 @_of_dimension
 def _convolution(call, grid, place):
-    """A kernel slides over the last dimensions and adds up the one before."""
+    """Slide a kernel over the last dimensions and add up the one before."""
     if call.arguments["transposed"]:
         raise unsupported("a transposed convolution")
     kernel = call.arguments["weight"].shape[2:]
@@ -116,7 +117,7 @@ def _convolution(call, grid, place):
 
 
 def _pooling(dimensions):
-    """A window slides over the last dimensions."""
+    """Slide a window over the last dimensions."""
 
     def rule(call, grid, place):
         return _slid(
@@ -144,7 +145,7 @@ def _each(values, dimensions):
 
 
 def _adaptive_pooling(dimensions):
-    """Each output takes an equal part of the input, rounded outwards."""
+    """Give each output an equal part of the input, rounded outwards."""
 
     def rule(call, grid, place):
         if place < -dimensions:
@@ -154,7 +155,7 @@ def _adaptive_pooling(dimensions):
             (i * count // parts, -(-(i + 1) * count // parts)) for i in range(parts)
         ]
         sizes = {stop - start for start, stop in edges}
-        strides = {b[0] - a[0] for a, b in zip(edges, edges[1:], strict=False)}
+        strides = {b[0] - a[0] for a, b in pairwise(edges)}
         if len(sizes) == len(strides) == 1:
             return grid.slid(call.after, place, sizes.pop(), strides.pop())
         return None
@@ -164,21 +165,21 @@ def _adaptive_pooling(dimensions):
 
 @_of_dimension
 def _padding(call, grid, place):
-    """Constants are put before and after."""
+    """Put constants before and after."""
     before = call.arguments["pad"][-2 * place - 2 :][:1] or [0]
     return grid.slid(call.after, place, 1, padding=before[0])
 
 
 @_of_dimension
 def _permutation(call, grid, place):
-    """Dimensions are put in another order."""
+    """Put the dimensions in another order."""
     order = _dimensions(call)
     return grid.placed(call.after, order.index(place) - len(order))
 
 
 @_of_dimension
 def _transposition(call, grid, place):
-    """Two dimensions change places."""
+    """Let two dimensions change places."""
     ndim = len(call.before)
     first = _from_right(call.arguments.get("dim0", 0), ndim)
     second = _from_right(call.arguments.get("dim1", 1), ndim)
@@ -187,13 +188,13 @@ def _transposition(call, grid, place):
 
 @_of_dimension
 def _along_dimension(call, grid, place):
-    """Other dimensions are joined, cut or mixed."""
+    """Join, cut or mix along some dimensions; the others stay."""
     return None if place in _dimensions(call) else grid.placed(call.after, place)
 
 
 @_of_dimension
 def _slice(call, grid, place):
-    """One dimension is cropped or thinned out."""
+    """Crop or thin out one dimension."""
     if place not in _dimensions(call):
         return grid.placed(call.after, place)
     start, _, step = slice(
@@ -204,7 +205,7 @@ def _slice(call, grid, place):
 
 @_of_dimension
 def _reduction(call, grid, place):
-    """Dimensions are reduced to one number, and kept or not."""
+    """Reduce dimensions to one number, and keep them or not."""
     reduced = _dimensions(call)
     if place in reduced:
         return None
@@ -215,7 +216,7 @@ def _reduction(call, grid, place):
 
 @_of_dimension
 def _stacking(call, grid, place):
-    """A dimension is put in."""
+    """Put in a dimension."""
     new = _from_right(call.arguments["dim"], len(call.after))
     return grid.placed(call.after, place if place > new else place - 1)
 

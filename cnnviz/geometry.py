@@ -71,14 +71,13 @@ def output_size(size, kernel_size, stride=1, padding=0, dilation=1, ceil_mode=Fa
     >>> output_size(28, 3), output_size((576, 768), 7, stride=2, padding=3)
     (26, (288, 384))
     """
-    if isinstance(padding, str):
-        one_of(padding, "padding", ("same", "valid"))
-    same = isinstance(padding, str) and padding == "same"
+    named = isinstance(padding, str)
+    same = named and one_of(padding, "padding", ("same", "valid")) == "same"
     arguments = {
         "size": (size, 1),
         "kernel_size": (kernel_size, 1),
         "stride": (stride, 1),
-        "padding": (0 if isinstance(padding, str) else padding, 0),
+        "padding": (0 if named else padding, 0),
         "dilation": (dilation, 1),
     }
     pairs = [_pair(value, name, least) for name, (value, least) in arguments.items()]
@@ -299,5 +298,5 @@ def effective_receptive_field(model, x, layer):
         (gradient,) = torch.autograd.grad(centres[layer], pixels, allow_unused=True)
     if gradient is None:
         raise invalid("layer", "a layer that depends on x", repr(layer))
-    influence = gradient.abs().mean(dim=(0, 1)).cpu().numpy()
+    influence = gradient.abs().double().mean(dim=(0, 1)).cpu().numpy()
     return influence / (influence.max() or 1)

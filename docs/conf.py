@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "cards",
     "examples",
     "mathml",
     "rebuild",
@@ -75,6 +76,5 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "min_reported_time": 10**9,
     "write_computation_times": False,
-    "thumbnail_size": (400, 300),
     "parallel": 2,
 }

@@ -1,7 +1,5 @@
 """Signed maps and feature maps: what filters answer."""
 
-import numpy as np
-
 from cnnviz._validation import as_array, describe, invalid
 from cnnviz.plotting._style import (
     DIVERGING,
@@ -61,7 +59,7 @@ def plot_signed(values, ax=None, *, title=None, limit=None, colorbar=True):
     ax = picture_axes(ax, values.shape, title, bar=colorbar)
     image = draw_signed(ax, values, limit)
     if colorbar:
-        _draw_bar(image, ax, values, limit)
+        color_bar(image, ax)
     return frame(ax, title)
 
 
@@ -95,7 +93,7 @@ def plot_feature_maps(
         Maps in a row; by default chosen from their number.
     limit : float, optional
         The magnitude shown in full colour or white; by default the largest. It needs
-        the shared scale. Where maps go beyond, the colour bar ends in a point.
+        the shared scale.
     numbers : bool, default False
         Whether to write the values into the cells; for small maps.
 
@@ -145,17 +143,10 @@ def plot_feature_maps(
         if not shared_scale:
             color_bar(image, ax)
     if shared_scale:
-        _draw_bar(image, axes, array, limit)
+        color_bar(image, axes)
     return figure
 
 
 def _draw_unsigned(ax, values, limit):
     """Draw values from 0 to `limit` in grey; return the `AxesImage`."""
     return ax.imshow(values, cmap="gray", vmin=0, vmax=limit, interpolation="nearest")
-
-
-def _draw_bar(image, axes, values, limit):
-    """Draw a colour bar that ends in a point where `values` go beyond `limit`."""
-    if np.abs(values).max() > limit:
-        image.cmap.colorbar_extend = "both" if image.get_clim()[0] < 0 else "max"
-    color_bar(image, axes)

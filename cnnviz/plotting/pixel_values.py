@@ -10,10 +10,10 @@ from functools import lru_cache
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.font_manager import FontProperties, findfont
+from matplotlib.backends.backend_agg import RendererAgg, get_hinting_flag
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.path import Path
-from matplotlib.textpath import TextPath
-from matplotlib.transforms import Affine2D
+from matplotlib.transforms import Affine2D, IdentityTransform
 
 from cnnviz._validation import describe, invalid
 from cnnviz.plotting._style import LABEL, TITLE, WIDTH, as_pixels, frame, new_axes
@@ -24,6 +24,7 @@ __all__ = ["plot_pixel_values"]
 _FILL = 0.88  # how much of its cell's width the longest number may take
 _SMALLEST = 5  # pixels: digits of less height cannot be read
 _LARGEST_CELL = 50  # pixels
+_FINE = 100  # pixels: hinting makes no difference at this font size
 _BRIGHT = 0.18  # black and white contrast equally with a colour of this luminance
 _WHITE_BLACK = (1, 1, 1, 1), (0, 0, 0, 1)
 
@@ -138,26 +139,29 @@ class _Numbers(Artist):
         """Draw each distinct number once, as the marker of all of its cells."""
         if not self.get_visible():
             return
-        font = findfont(FontProperties())
-        digit = _outline("1", font).vertices[:, 1].max()
         to_pixels = self.axes.transData
         cell = np.abs(to_pixels.transform(self._cell) - to_pixels.transform((0, 0)))
         height = min(
-            _FILL * cell[0] / _proportion([text for text, _, _ in self.groups], font),
+            _FILL * cell[0] / _proportion([text for text, _, _ in self.groups]),
             _FILL * cell[1],
-            renderer.points_to_pixels(LABEL) * digit,
+            renderer.points_to_pixels(LABEL) * _digit_height(),
         )
-        # Digits of whole pixels on a whole pixel are as sharp as hinted text.
         height = max(1, int(height))
+        size = height / _digit_height()
+        # Pixels get outlines that are hinted for this size, as texts do.
+        detail = 1 if isinstance(renderer, RendererAgg) else _FINE
+        scale = Affine2D().scale(1 / detail)
+
         gc = renderer.new_gc()
         gc.set_clip_rectangle(self.axes.bbox)
         gc.set_linewidth(0)
         for text, color, centres in self.groups:
-            outline = _outline(text, font)
-            middle = outline.vertices[:, 0].max() / 2
-            place = Affine2D().translate(-middle, 0).scale(height / digit)
-            place.translate(0, -(height // 2))
-            renderer.draw_markers(gc, outline, place, Path(centres), to_pixels, color)
+            outline = _outline(text, size * detail)
+            corner = _width(text) * size / 2, height / 2
+            places = Path(to_pixels.transform(centres) - corner)
+            renderer.draw_markers(
+                gc, outline, scale, places, IdentityTransform(), color
+            )
         gc.restore()
         self.stale = False
 
@@ -166,9 +170,7 @@ def _roomy_axes(shape, texts, title):
     """Return axes of a new figure whose cells are whole pixels and hold the texts."""
     rows, columns = shape
     dpi = plt.rcParams["figure.dpi"]
-    needed = math.ceil(
-        _SMALLEST * _proportion(texts, findfont(FontProperties())) / _FILL
-    )
+    needed = math.ceil(_SMALLEST * _proportion(texts) / _FILL)
     available = int((WIDTH * dpi - 2) / columns)
     cell = max(needed, min(available, _LARGEST_CELL))
     margin, top = 1, 1
@@ -186,14 +188,37 @@ def _roomy_axes(shape, texts, title):
     return plt.subplots(figsize=size, layout="none", gridspec_kw=sides)[1]
 
 
-def _proportion(texts, font):
+def _proportion(texts):
     """Return how wide the longest text is by the height of its digits."""
-    widest = max((_outline(t, font).vertices[:, 0].max() for t in texts), default=1)
-    return widest / _outline("1", font).vertices[:, 1].max()
+    return max(map(_width, texts), default=1) / _digit_height()
+
+
+def _width(text):
+    """Return how wide a text is, in units of its font size."""
+    vertices = _outline(text, _FINE).vertices
+    return (vertices[:, 0].min() + vertices[:, 0].max()) / _FINE
+
+
+def _digit_height():
+    """Return how high digits are, in units of their font size."""
+    return _outline("1", _FINE).vertices[:, 1].max() / _FINE
+
+
+def _outline(text, size):
+    """Return the outline of `text`, from (0, 0) on, hinted for a size in pixels."""
+    return _outline_in(findfont(FontProperties()), text.replace("-", "−"), size)
 
 
 @lru_cache(maxsize=4096)
-def _outline(text, font):
-    """Return the outline of `text` at size 1, in the font of this file."""
-    prop = FontProperties(fname=font)
-    return TextPath((0, 0), text.replace("-", "−"), size=1, prop=prop)
+def _outline_in(file, text, size):
+    """Return the outline of `text` in the font of this file."""
+    font = get_font(file)
+    font.set_size(size, 72)
+    vertices, codes, start = [], [], 0
+    for character in text:
+        glyph = font.load_char(ord(character), flags=get_hinting_flag())
+        points, kinds = font.get_path()
+        vertices.append(points + (start, 0))
+        codes.append(kinds)
+        start += glyph.linearHoriAdvance / 65536
+    return Path(np.concatenate(vertices), np.concatenate(codes))

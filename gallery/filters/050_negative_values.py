@@ -75,9 +75,9 @@ figure.suptitle(
 #
 # To take away
 # ------------
-# Filter in floats: ``cv2.filter2D(grey, cv2.CV_64F, kernel)``, or PyTorch, which has no
-# bytes in its layers. Show signed values with limits symmetric about 0, and write down
-# the limits. No warning will tell you that values were cut.
+# Filter in floats: ``cv2.filter2D(grey, cv2.CV_64F, kernel)``, or PyTorch, whose layers
+# compute in floats anyway. Show signed values with limits symmetric about 0, and write
+# down the limits. No warning will tell you that values were cut.
 #
 # Try it
 # ------

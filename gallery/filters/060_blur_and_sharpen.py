@@ -1,8 +1,8 @@
 """
-Blur, sharpen, emboss: nine numbers each
-========================================
+Blur, sharpen, emboss: the weights decide
+=========================================
 
-The dog's face through six small kernels. Their weights say what they do: the sum tells
+The dog's face through five small kernels. Their weights say what they do: the sum tells
 whether brightness stays, the signs tell what is taken away.
 """
 
@@ -79,7 +79,7 @@ plot_signed(detail, axes[1, 0], title=f"= detail, ±{limit:.2f}", colorbar=False
 plot_image(sharper, axes[1, 1], title="picture + detail")
 figure.suptitle(
     "The detail is signed: red is lighter than what is around it, blue is darker. "
-    "Look at the eyes and the whiskers with the detail doubled.",
+    "Look at the eyes and the fur with the detail doubled.",
     wrap=True,
 )
 

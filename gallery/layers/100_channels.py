@@ -47,8 +47,8 @@ output = sum(partial)
 titles = ["red × its slice", "green × its slice", "blue × its slice", "sum"]
 figure = plot_feature_maps([*partial, output], titles=titles, columns=2)
 figure.suptitle(
-    "The grey floor is strong in the first two maps and cancels in the sum. The bicycle "
-    "stays: green takes little away there. Leaves come out negative.",
+    "The grey floor is strong in the first two maps and cancels in the sum. The "
+    "bicycle stays: green takes little away there. Leaves come out negative.",
     wrap=True,
 )
 
@@ -89,13 +89,13 @@ print(f"map 3 by hand: difference {(by_hand - second(maps)[:, 3:4]).abs().max():
 # grows with the input are the weights. Two layers in a row, on the dog:
 
 model = nn.Sequential(nn.Conv2d(3, 8, kernel_size=5), nn.Conv2d(8, 16, kernel_size=5))
-shapes = record_activations(model, image[None])
+outputs = record_activations(model, image[None])
 for name, conv in model.named_children():
     filters, slices, rows, columns = conv.weight.shape
     print(
         f"layer {name}: {filters} filters × ({slices} × {rows} × {columns} weights + 1 "
         f"bias) = {count_parameters(conv):,} parameters, output "
-        f"{tuple(shapes[name].shape)}"
+        f"{tuple(outputs[name].shape)}"
     )
 
 # %%

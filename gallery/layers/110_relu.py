@@ -22,8 +22,8 @@ gray = cv2.cvtColor(dog()[200:440, 120:440], cv2.COLOR_RGB2GRAY) / 255
 # ----------------
 # The first of the article's kernels answers where the picture gets brighter to the
 # right: red below. Blue, negative, is the same kind of edge in the other direction,
-# from bright to dark. Both maps have one scale, with full colour from 2 on; look at
-# what happens to the blue.
+# from bright to dark. Both maps have one scale; here and below, 2 and more has full
+# colour, or white. Look at what happens to the blue.
 
 edges = torch.tensor(apply_kernel(gray, edge_bank()[0], padding="valid"))
 before_and_after = torch.stack([edges, relu(edges)])
@@ -52,8 +52,8 @@ halves = torch.stack([relu(edges), relu(torch.tensor(other))])
 titles = ["brighter to the right", "brighter to the left"]
 figure = plot_feature_maps(halves, titles=titles, limit=2)
 figure.suptitle(
-    "The dog's back is an edge from bright to dark: only the right map has it. The two "
-    "sides of a tyre are in different maps.",
+    "The dog's back, with bright boards to its left, is in the second map only. The "
+    "two sides of a tyre are in different maps.",
     wrap=True,
 )
 
@@ -74,7 +74,7 @@ figure = plot_kernels({"first": SOBEL_X, "second": SOBEL_Y, "both in one": both}
 figure.suptitle("Two 3 × 3 kernels make one of 5 × 5.")
 
 # %%
-# Compare the outputs: two steps against one, on the whole photo.
+# Compare the outputs: two steps against one, on the same picture.
 
 first = apply_kernel(gray, SOBEL_X, padding="valid")
 two_steps = apply_kernel(first, SOBEL_Y, padding="valid")
@@ -86,18 +86,18 @@ print(
 
 # %%
 # Only rounding. A deep stack of convolutions would be one kernel, bought dearly. With
-# ReLU in between there is no such kernel. The proof: any kernel answers the photo's
-# negative with the same map, signs changed, so the two answers add up to zero. Two
-# layers with ReLU between don't do that.
+# ReLU in between there is no such kernel. The proof: change the signs of all pixels,
+# and any kernel answers with the signs changed, so that both answers add up to zero.
+# Two layers with ReLU between don't do that.
 
-negative = apply_kernel(-gray, SOBEL_X, padding="valid")
-with_relu, of_negative = (
-    apply_kernel(np.maximum(x, 0), SOBEL_Y, padding="valid") for x in (first, negative)
+one_kernel = one_step + apply_kernel(-gray, both, padding="valid")
+print(f"one kernel, largest sum: {np.abs(one_kernel).max():.1f}")
+first_of_negative = apply_kernel(-gray, SOBEL_X, padding="valid")
+with_relu = sum(
+    apply_kernel(np.maximum(edge_map, 0), SOBEL_Y, padding="valid")
+    for edge_map in (first, first_of_negative)
 )
-print(
-    f"one kernel: {np.abs(one_step + apply_kernel(-gray, both, padding='valid')).max()}"
-)
-print(f"with ReLU:  {np.abs(with_relu + of_negative).max():.1f}")
+print(f"with ReLU, largest sum:  {np.abs(with_relu).max():.1f}")
 
 # %%
 # .. note::
@@ -126,7 +126,7 @@ figure.suptitle(
 )
 
 # %%
-# The fur and the faint seams between the boards are gone, the outlines stay. A network
-# learns its biases together with its kernels.
+# Most of the fur and the faint lines of the background are gone, the outlines stay. A
+# network learns its biases together with its kernels.
 #
 # Next: maps that hold less and keep the strongest.

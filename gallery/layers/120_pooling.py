@@ -45,8 +45,8 @@ figure.suptitle(
 # On the dog
 # ----------
 # The map below comes from the article's first kernel and ReLU. At this size windows of
-# 2 × 2 are hard to see, so there are 8 × 8 ones too. Look at the bicycle's frame and the
-# edge of the post. All four pictures have one scale: white is 2 and more.
+# 2 × 2 are hard to see, so there are 8 × 8 ones too. Look at the bicycle's frame and
+# the edge of the post. All four pictures have one scale: white is 2 and more.
 
 gray = torch.tensor(cv2.cvtColor(dog(), cv2.COLOR_RGB2GRAY) / 255).float()
 edges = FilterBankNet(edge_bank())(gray[None, None]).relu[0, :1]

@@ -75,7 +75,7 @@ print(f"largest difference: {(as_map.flatten(1) - linear(row)).abs().max():.1g}"
 #    In the article, "convolutions don't use fully connected layers", and later "FC
 #    layers come at the end". The first is about a layer: a convolution connects each
 #    output to one small window. The second is about the network drawn there: first
-#    convolutions, then, for the scores, a fully connected layer. So both kinds are in it.
+#    convolutions, then, for the scores, a fully connected layer.
 #
 # What it costs
 # -------------
@@ -88,9 +88,9 @@ outputs = 4 * (rows - 3) * (columns - 3)
 hidden = nn.Linear(pixels, 512, device="meta")
 same_output = nn.Linear(pixels, outputs, device="meta")
 bank = nn.Conv2d(1, 4, kernel_size=4)
-print(f"fully connected, 512 neurons:         {count_parameters(hidden):>15,}")
-print(f"fully connected, as many as in 4 maps:{count_parameters(same_output):>15,}")
-print(f"convolution, 4 filters of 4 × 4:      {count_parameters(bank):>15,}")
+print(f"fully connected, 512 neurons:      {count_parameters(hidden):19,}")
+print(f"fully connected, {outputs:,} neurons:{count_parameters(same_output):19,}")
+print(f"convolution, 4 filters of 4 × 4:   {count_parameters(bank):19,}")
 
 # %%
 # The last two give outputs of equal number. The convolution gets by with so little
@@ -101,8 +101,9 @@ print(f"convolution, 4 filters of 4 × 4:      {count_parameters(bank):>15,}")
 # -------
 # The article lists dropout among the hidden layers. It has no neurons and nothing to
 # learn: while a network trains, it sets each value to zero with a given probability and
-# scales up the others, so that no neuron relies on a single other one. Each row below
-# is one run of the MLP on the same digit. Watch what changes from row to row.
+# scales up the others, so that no neuron relies on a single other one. Below, the MLP
+# gets a batch of eight copies of one digit, and dropout draws anew for each. Watch what
+# changes from row to row.
 
 torch.manual_seed(0)
 mlp = MLP()
@@ -115,21 +116,21 @@ figure = plot_feature_maps(
     torch.stack([training, predicting]), titles=["train mode", "eval mode"]
 )
 figure.suptitle(
-    "Rows are runs, columns the ten scores of an untrained MLP. In train mode dropout "
-    "makes each run different; in eval mode it is off.",
+    "Rows are copies, columns the ten scores of an untrained MLP. In train mode "
+    "dropout gives each copy other scores; in eval mode it is off.",
     wrap=True,
 )
 
 # %%
-# The scaling makes up for the missing values on average. The mean of many runs in train
-# mode comes close to the answer in eval mode. It need not meet it exactly, because there
-# is a ReLU on the way.
+# The scaling makes up for the missing values on average. The mean over many copies in
+# train mode comes close to the answer in eval mode. It need not meet it exactly,
+# because there is a ReLU on the way.
 
 with torch.no_grad():
     many = mlp.train()(digit.expand(4000, 1, 28, 28))
-for runs in (1, 10, 100, 4000):
-    distance = (many[:runs].mean(dim=0) - predicting[0]).abs().max()
-    print(f"mean of {runs:4} runs: at most {distance:.4f} from eval mode")
+for copies in (1, 10, 100, 4000):
+    distance = (many[:copies].mean(dim=0) - predicting[0]).abs().max()
+    print(f"mean of {copies:4}: at most {distance:.4f} from eval mode")
 
 # %%
 # Forgetting ``model.eval()`` before a prediction is a common mistake. Nothing warns;
@@ -157,6 +158,6 @@ except RuntimeError as error:
 # %%
 # The convolution slides, and gives a map of scores. The fully connected layer has one
 # weight for each input it was built for; with another number of inputs it can't run.
-# That is why classifiers insist on one size of picture.
+# That is why a classifier that ends in this way insists on one size of picture.
 #
 # Next: all these layers in a row, on the dog.

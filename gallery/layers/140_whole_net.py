@@ -64,7 +64,7 @@ for name, maps in stages._asdict().items():
 # %%
 # .. note::
 #    In the article, the model is built but never called, so ``activated_layer`` and
-#    ``pooled_layer`` don't exist when they are drawn. This line is the missing one.
+#    ``pooled_layer`` don't exist when they are drawn. ``net(batch)`` is what is missing.
 #
 # The same as a drawing, made from such a run:
 
@@ -75,7 +75,8 @@ figure.suptitle("Only the first layer has weights, and these are not learned.")
 # After CONV
 # ----------
 # Signed maps: red where the kernel's pattern is, blue where its opposite is. Compare
-# the maps of a pair. Full colour is 2 and more.
+# the maps of a pair. Here and in the next two figures, 2 and more has full colour, or
+# white.
 
 figure = plot_feature_maps(stages.conv, titles=titles, columns=2, limit=2)
 figure.suptitle(
@@ -114,8 +115,9 @@ figure.suptitle(
 # To take away
 # ------------
 # Each stage returns what the next one takes: a stack of maps. Convolution says where a
-# pattern is, ReLU keeps the places where it really is, pooling makes the map smaller
-# and keeps the strongest. A deep network repeats these three, with learned kernels.
+# pattern is and where its opposite, ReLU drops the opposite, pooling makes the maps
+# smaller and keeps the strongest answers. A deep network repeats these three, with
+# learned kernels.
 #
 # Try it
 # ------

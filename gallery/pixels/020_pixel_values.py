@@ -29,9 +29,9 @@ axes.figure.suptitle(
 # %%
 # From 0–255 to 0–1
 # -----------------
-# ``ToTensor`` divides by 255. Networks learn more easily from inputs of about that
-# size. Compare the two tables, cut from the upper end of the stroke: each number on the
-# right is the one on the left, divided, and the picture is the same.
+# Layers compute in floats, so ``ToTensor`` makes floats of bytes and divides by 255.
+# Compare the two tables, cut from the upper end of the stroke: each number on the right
+# is the one on the left, divided, and the picture is the same.
 
 image, label = train[7]
 scaled = image[0].numpy()

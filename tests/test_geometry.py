@@ -1,0 +1,643 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from cnnviz.geometry import (
+    ReceptiveField,
+    effective_receptive_field,
+    output_size,
+    receptive_field,
+)
+
+# Output size.
+
+
+def pairs(low, high):
+    number = st.integers(low, high)
+    return st.one_of(number, st.tuples(number, number))
+
+
+def torch_size(operation):
+    """Return the size that PyTorch gives, None where it refuses."""
+    try:
+        return tuple(operation().shape[-2:])
+    except RuntimeError:
+        return None
+
+
+def our_size(size, *args, **kwargs):
+    try:
+        result = output_size(size, *args, **kwargs)
+    except ValueError as error:
+        assert "kernel_size must be" in str(error)
+        return None
+    return result if isinstance(result, tuple) else (result, result)
+
+
+@given(
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    pairs(1, 5),
+    pairs(1, 4),
+    pairs(0, 4),
+    pairs(1, 3),
+)
+def test_output_size_is_that_of_conv2d(size, kernel, stride, padding, dilation):
+    x = torch.zeros(1, 1, *size)
+    weight = torch.zeros(1, 1, *(kernel if isinstance(kernel, tuple) else [kernel] * 2))
+    expected = torch_size(lambda: F.conv2d(x, weight, None, stride, padding, dilation))
+    assert our_size(size, kernel, stride, padding, dilation) == expected
+
+
+@given(
+    st.integers(1, 14),
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.data(),
+    st.integers(1, 3),
+    st.booleans(),
+)
+@settings(max_examples=300)
+def test_output_size_is_that_of_max_pool2d(size, kernel, stride, data, dilation, ceil):
+    padding = data.draw(st.integers(0, kernel // 2))
+    x = torch.zeros(1, 1, size, size)
+    expected = torch_size(
+        lambda: F.max_pool2d(x, kernel, stride, padding, dilation, ceil)
+    )
+    assert our_size(size, kernel, stride, padding, dilation, ceil) == expected
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@given(
+    pairs(1, 9),
+    pairs(1, 4),
+    pairs(1, 3),
+    pairs(1, 2),
+    st.sampled_from(["same", "valid"]),
+)
+def test_output_size_takes_the_paddings_of_conv2d(
+    size, kernel, stride, dilation, padding
+):
+    sides = size if isinstance(size, tuple) else (size, size)
+    weight = torch.zeros(1, 1, *(kernel if isinstance(kernel, tuple) else [kernel] * 2))
+    if padding == "same" and stride not in (1, (1, 1)):
+        with pytest.raises(ValueError, match='stride must be 1 with padding "same"'):
+            output_size(size, kernel, stride, padding, dilation)
+        return
+    x = torch.zeros(1, 1, *sides)
+    expected = torch_size(lambda: F.conv2d(x, weight, None, stride, padding, dilation))
+    assert our_size(size, kernel, stride, padding, dilation) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((4, 3), 2),  # figure 2.1 of Dumoulin and Visin
+        ((5, 4, 1, 2), 6),  # figure 2.2
+        ((5, 3, 1, 1), 5),  # figure 2.3
+        ((5, 3, 1, 2), 7),  # figure 2.4
+        ((5, 3, 2), 2),  # figure 2.5
+        ((6, 3, 2, 1), 3),  # figure 2.7
+        ((7, 3, 1, 0, 2), 3),  # figure 5.1
+    ],
+)
+def test_output_size_is_that_of_the_guides_figures(arguments, expected):
+    assert output_size(*arguments) == expected
+
+
+def test_output_size_is_a_pair_if_any_argument_is():
+    assert output_size(28, 3) == 26
+    assert output_size((28, 28), 3) == (26, 26)
+    assert output_size(28, (3, 5)) == (26, 24)
+    assert output_size(28, 3, padding=[0, 1]) == (26, 28)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((5, 8), ValueError, "kernel_size must be a window of at most the 5 padded"),
+        ((5, 3, 1, 0, 4), ValueError, "got one of 9"),
+        ((0, 3), ValueError, "size must be an integer of at least 1, got 0"),
+        ((5, 3, 0), ValueError, "stride must be an integer of at least 1"),
+        ((5, 3, 1, -1), ValueError, "padding must be an integer of at least 0"),
+        ((5, 3, 1, "full"), ValueError, "padding must be one of 'same', 'valid'"),
+        ((5, 3, 1, 0, 0), ValueError, "dilation must be an integer of at least 1"),
+        ((5.0, 3), TypeError, "size must be an integer, got float 5.0"),
+        ((5, (3, 3, 3)), ValueError, "kernel_size must be an integer or a pair"),
+    ],
+)
+def test_output_size_says_what_is_wrong(arguments, error, message):
+    with pytest.raises(error, match=message):
+        output_size(*arguments)
+
+
+# Receptive fields. What a unit depends on is measured: where all weights are positive,
+# no gradient is lost, and the pixels that have one are those that the unit depends on.
+
+
+class SumPool(nn.Module):
+    """The sum over each of the windows of a max pooling."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, x):
+        pool, channels = self.pool, x.shape[1]
+        height, width = pool(x).shape[-2:]
+        x = F.pad(x, 2 * [pool.padding, pool.padding + pool.stride])
+        ones = torch.ones(
+            channels, 1, pool.kernel_size, pool.kernel_size, dtype=x.dtype
+        )
+        sums = F.conv2d(x, ones, None, pool.stride, 0, pool.dilation, channels)
+        return sums[:, :, :height, :width]
+
+
+def positive(model):
+    """Return a linear copy of a network, with positive weights and the same wiring."""
+    model = copy.deepcopy(model).to_empty(device="cpu").double().eval()
+    for parent in list(model.modules()):
+        for name, module in list(parent.named_children()):
+            if isinstance(module, (nn.ReLU, nn.ReLU6)):
+                setattr(parent, name, nn.Identity())
+            elif isinstance(module, nn.MaxPool2d):
+                setattr(parent, name, SumPool(module))
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_running_stats()
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, 0.1, 1)
+    return model
+
+
+class Reached(Exception):  # noqa: N818
+    """Raised to end a run, with the output of the layer that was waited for."""
+
+
+def output_and_pixels(model, shape, layer=""):
+    """Run a network on noise up to a layer; return what it gives, and the pixels."""
+    pixels = torch.rand(1, *shape, dtype=torch.double, requires_grad=True)
+
+    def stop(module, inputs, output):
+        raise Reached(output)
+
+    model.get_submodule(layer).register_forward_hook(stop)
+    with pytest.raises(Reached) as reached:
+        model(pixels * 1)
+    return reached.value.args[0], pixels
+
+
+def box_seen(output, pixels, row, column):
+    """Return top, left, bottom, right of the pixels on which a unit depends."""
+    unit = output[0, :, row, column].sum()
+    (gradient,) = torch.autograd.grad(unit, pixels, retain_graph=True)
+    rows, columns = gradient[0].abs().sum(0).nonzero(as_tuple=True)
+    if not len(rows):
+        return None
+    return tuple(
+        map(int, (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1))
+    )
+
+
+def check_units(field, output, pixels, most=6):
+    """Compare windows with what units see, and return how many had to be equal.
+
+    A window inside the image has to be what is seen. A window that is clipped has to
+    hold it: where a kernel has gaps, its pixels may all be beyond the border.
+    """
+    size = tuple(pixels.shape[-2:])
+    units = [(r, c) for r in range(output.shape[2]) for c in range(output.shape[3])]
+    inside = 0
+    for unit in units[:: -(-len(units) // most)] + [units[-1]]:
+        window = field.window(*unit)
+        clipped = field.window(*unit, image_size=size)
+        seen = box_seen(output, pixels, *unit)
+        if window == clipped:
+            assert seen == window
+            inside += 1
+        elif seen is not None:
+            assert np.all(np.array(seen[:2]) >= clipped[:2])
+            assert np.all(np.array(seen[2:]) <= clipped[2:])
+    return inside
+
+
+@st.composite
+def layers(draw, channels=2):
+    kind = draw(st.sampled_from(["conv", "depthwise", "max", "average"]))
+    dilation = draw(st.integers(1, 2))
+    stride = draw(st.integers(1, 2))
+    kernel = draw(st.integers(1, 3))
+    if kind == "max":
+        ceil = draw(st.booleans())
+        return nn.MaxPool2d(kernel, stride, kernel // 2, dilation, ceil_mode=ceil)
+    kernels = kernel, draw(st.integers(1, 3))
+    if kind == "average":
+        return nn.AvgPool2d(kernels, stride, ceil_mode=draw(st.booleans()))
+    strides = stride, draw(st.integers(1, 2))
+    padding = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+    groups = channels if kind == "depthwise" else 1
+    return nn.Conv2d(
+        channels, channels, kernels, strides, padding, dilation, groups=groups
+    )
+
+
+class Branches(nn.Module):
+    """Branches that meet by adding in place, or by concatenating and mixing again."""
+
+    def __init__(self, *branches, concatenate=False):
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+        self.concatenate = concatenate
+        self.mix = nn.Conv2d(2 * len(branches), 2, 1)
+
+    def forward(self, x):
+        outputs = [branch(x) for branch in self.branches]
+        if self.concatenate:
+            return self.mix(torch.cat(outputs, 1))
+        total = outputs[0] * 1
+        for output in outputs[1:]:
+            total += output
+        return total
+
+
+@st.composite
+def branches(draw):
+    """Two branches of odd kernels, which give maps of one size."""
+    stride = draw(st.integers(1, 2))
+
+    def conv(stride):
+        kernel, dilation = draw(st.sampled_from([1, 3, 5])), draw(st.integers(1, 2))
+        padding = dilation * (kernel - 1) // 2
+        return nn.Conv2d(2, 2, kernel, stride, padding, dilation)
+
+    long = nn.Sequential(conv(stride), nn.ReLU(inplace=True), conv(1))
+    short = nn.Identity() if stride == 1 else conv(stride)
+    return Branches(long, short, concatenate=draw(st.booleans()))
+
+
+@given(st.lists(st.one_of(layers(), branches()), min_size=1, max_size=3))
+@settings(max_examples=40, deadline=None)
+def test_windows_are_what_units_see(parts):
+    model, shape = nn.Sequential(*parts), (2, 33, 29)
+    field = receptive_field(model, shape)["output"]
+    assume(check_units(field, *output_and_pixels(positive(model), shape)))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("resnet18", "layer2"),
+        ("googlenet", "inception3b"),
+        ("densenet121", "features.denseblock1"),
+        ("shufflenet_v2_x0_5", "stage2.1"),
+        ("mobilenet_v2", "features.6"),
+        ("squeezenet1_1", "features.9"),
+        ("convnext_tiny", "features.1.0"),
+    ],
+)
+def test_windows_are_what_units_of_known_networks_see(name, layer):
+    options = {"init_weights": False} if name == "googlenet" else {}
+    with torch.device("meta"):
+        model = torchvision.models.get_model(name, weights=None, **options)
+    shape = (3, 112, 128)
+    field = receptive_field(model, shape)[layer]
+    output, pixels = output_and_pixels(positive(model), shape, layer)
+    assert check_units(field, output, pixels)
+
+
+def with_strides_at_the_end(model):
+    """Change a ResNet to that of TF-slim, which strides in the last unit of a stage."""
+    stages = [model.layer1, model.layer2, model.layer3, model.layer4]
+    for stage in stages[1:]:
+        stage[0].conv2.stride = stage[0].downsample[0].stride = (1, 1)
+    for stage in stages[:-1]:
+        stage[-1].conv2.stride = (2, 2)
+        stage[-1].downsample = nn.MaxPool2d(1, 2)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "shape", "layer", "size", "stride"),
+    [
+        # Araujo, Norris and Sim, 2019, table 1.
+        ("alexnet", None, (3, 224, 224), "features", 195, 32),
+        ("vgg16", None, (3, 224, 224), "features", 212, 32),
+        ("inception_v3", None, (3, 299, 299), "Mixed_7c", 1311, 32),
+        ("resnet50", with_strides_at_the_end, (3, 224, 224), "layer4", 483, 32),
+        ("resnet101", with_strides_at_the_end, (3, 224, 224), "layer4", 1027, 32),
+    ],
+)
+def test_receptive_fields_are_those_published(name, change, shape, layer, size, stride):
+    options = {"init_weights": False} if "inception" in name else {}
+    with torch.device("meta"):
+        model = torchvision.models.get_model(name, weights=None, **options)
+    model = change(model) if change else model
+    field = receptive_field(model, shape)[layer]
+    assert field.size == (size, size)
+    assert field.stride == (stride, stride)
+
+
+def test_padding_moves_the_start_by_the_strides_before_it():
+    model = nn.Sequential(nn.Conv2d(1, 1, 3, 2, 1), nn.Conv2d(1, 1, (3, 1), 2, (1, 0)))
+    fields = receptive_field(model, (1, 32, 32))
+    assert fields == {
+        "0": ReceptiveField((3, 3), (2, 2), (-1, -1)),
+        "1": ReceptiveField((7, 3), (4, 4), (-3, -1)),
+        "output": ReceptiveField((7, 3), (4, 4), (-3, -1)),
+    }
+
+
+WHOLE = ReceptiveField((12, 10), (0, 0), (0, 0))
+
+
+class Attention(nn.MultiheadAttention):
+    """Attention between the rows and columns of a map."""
+
+    def forward(self, x):
+        x = x.flatten(2).mT
+        return super().forward(x, x, x)[0]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        nn.AdaptiveAvgPool2d(1),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+        nn.Sequential(nn.Flatten(), nn.Linear(480, 3)),
+        nn.Sequential(nn.Flatten(2), nn.Linear(120, 3), nn.ReLU()),
+        nn.GroupNorm(2, 4),
+        nn.InstanceNorm2d(4),
+        nn.LayerNorm((4, 12, 10)),
+        nn.BatchNorm2d(4, track_running_stats=False),
+        nn.AdaptiveAvgPool2d((9, 7)),
+        nn.Sequential(torchvision.ops.SqueezeExcitation(4, 2), nn.Conv2d(4, 4, 3)),
+        Attention(4, 2, batch_first=True),
+    ],
+    ids=lambda head: type(head).__name__,
+)
+def test_where_places_are_lost_units_see_the_whole_image(head):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), head)
+    assert receptive_field(model, (1, 12, 10))["output"] == WHOLE
+
+
+def test_pixels_that_no_unit_sees_are_not_in_the_common_window():
+    model = nn.Sequential(nn.MaxPool2d(3), nn.AdaptiveAvgPool2d(1))
+    field = receptive_field(model, (1, 8, 10))["output"]
+    assert field == ReceptiveField((6, 9), (0, 0), (0, 0))
+
+
+def test_adaptive_pooling_of_equal_windows_keeps_places():
+    field = receptive_field(nn.AdaptiveAvgPool2d((7, 4)), (1, 8, 8))["output"]
+    assert field == ReceptiveField((2, 2), (1, 2), (0, 0))
+
+
+class Function(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def same_by_rows(x):
+    """Mix channels as a matrix product over all places of all images."""
+    weight = torch.ones(2, 2, dtype=x.dtype, device=x.device)
+    return F.linear(x.permute(0, 2, 3, 1), weight).permute(0, 3, 1, 2)
+
+
+def same_by_columns(x):
+    """Mix channels as a matrix product from the left."""
+    weight = torch.ones(2, 2, dtype=x.dtype, device=x.device)
+    return torch.einsum("nchw,dc->ndhw", x, weight)
+
+
+FUNCTIONS = {
+    "pad": lambda x: F.pad(x, (1, 2, 3, 0)),
+    "crop": lambda x: x[:, :, 2:-1, 3:],
+    "thin out": lambda x: x[:, :, ::2, 1::3],
+    "transpose": lambda x: F.max_pool2d(x.mT, (1, 3)).mT,
+    "split": lambda x: torch.cat(
+        [F.avg_pool2d(x[:, :1], 3), F.avg_pool2d(x[:, 1:], 3)], 1
+    ),
+    "chunk": lambda x: torch.add(*F.avg_pool2d(x, (3, 1), 1).chunk(2, 1)),
+    "unbind": lambda x: torch.stack(x.unbind(1), 1) + x[:, 0].unsqueeze(1),
+    "stack last": lambda x: F.avg_pool2d(torch.stack([x, x], -1).sum(-1), 2),
+    "rows": same_by_rows,
+    "columns": same_by_columns,
+    "flatten": lambda x: (x.flatten(2) * 2).view(x.shape),
+    "shuffle": lambda x: F.avg_pool2d(F.channel_shuffle(x, 2), 2),
+    "reduce": lambda x: x.sum(1, keepdim=True) + x.amax(1)[:, None],
+    "normalize": lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (2,)).permute(
+        0, 3, 1, 2
+    ),
+    "broadcast": lambda x: x[:, :1].expand(1, 3, -1, -1) * torch.ones(3, 1, 1).to(x),
+    "softmax": lambda x: F.softmax(x, 1)[:, :1],
+    "response norm": lambda x: F.avg_pool2d(F.local_response_norm(x, 2), 2),
+    "new": lambda x: x + torch.zeros_like(x) + x.new_ones(1),
+    "activate": lambda x: F.hardswish(F.silu(F.prelu(x, torch.ones(1).to(x)))),
+    "pool": lambda x: F.lp_pool2d(x, 2, 2),
+    "one row": lambda x: F.conv2d(x, torch.ones(1, 2, x.shape[2], 1).to(x)),
+    "convolve twice": lambda x: F.conv2d(
+        F.conv2d(x, torch.ones(1, 2, 3, 3).to(x), padding="same"),
+        torch.ones(1, 1, 2, 2).to(x),
+    ),
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+def test_windows_are_followed_through_functions(function):
+    model, shape = Function(function), (2, 13, 11)
+    field = receptive_field(model, shape)["output"]
+    assert check_units(field, *output_and_pixels(model, shape))
+
+
+def test_names_are_those_of_recorded_activations():
+    class Several(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pool = nn.MaxPool2d(2)
+            self.constant = Function(lambda x: torch.ones(3))
+
+        def forward(self, x):
+            self.constant(x)
+            return {"small": self.pool(self.pool(x)), "same": (x, 1)}
+
+    fields = receptive_field(Several(), (1, 8, 8))
+    assert {name: field.size[0] for name, field in fields.items()} == {
+        "pool": 2,
+        "pool:2": 4,
+        "output[small]": 4,
+        "output[same][0]": 1,
+    }
+
+
+def write_into_part(x):
+    y = x.clone()
+    y[:, :1] += F.conv2d(x, torch.ones(1, 2, 3, 3), padding=1)
+    return y
+
+
+def fill(x):
+    y = torch.zeros(1, 2, 13, 11)
+    y[:, :1] = x[:, 1:]
+    return y
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: x.flip(2), "aten::flip"),
+        (lambda x: x.roll(1, 3), "aten::roll"),
+        (lambda x: F.interpolate(x, scale_factor=2), "aten::upsample_nearest2d"),
+        (nn.ConvTranspose2d(2, 2, 3), "a transposed convolution"),
+        (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "writing into part"),
+        (write_into_part, "writing into part of a tensor"),
+        (fill, "writing into part of a tensor"),
+    ],
+)
+def test_what_cannot_be_followed_is_named(function, message):
+    model = Function(function)
+    with pytest.raises(ValueError, match=f"model must be built of .*, got .*{message}"):
+        receptive_field(model, (2, 13, 11))
+    assert not model._forward_hooks
+
+
+def test_windows_in_the_image_and_beyond():
+    field = ReceptiveField((7, 5), (2, 4), (-3, 0))
+    assert field.window(0, 0) == (-3, 0, 4, 5)
+    assert field.window(3, 2) == (3, 8, 10, 13)
+    assert field.window(0, 0, image_size=(8, 9)) == (0, 0, 4, 5)
+    assert field.window(3, 2, image_size=(8, 9)) == (3, 8, 8, 9)
+    assert field.window(9, 0, image_size=8) == (8, 0, 8, 5)
+    with pytest.raises(
+        ValueError, match="row must be an integer of at least 0, got -1"
+    ):
+        field.window(-1, 0)
+
+
+def test_models_are_left_as_they_were():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout())
+    model[1].eval()
+    before = copy.deepcopy(model.state_dict())
+    receptive_field(model, (1, 8, 8))
+    effective_receptive_field(model, torch.rand(2, 1, 8, 8), "2")
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+    assert all(
+        torch.equal(before[name], value) for name, value in model.state_dict().items()
+    )
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "error", "message"),
+    [
+        ("resnet", (3, 8, 8), TypeError, "model must be a torch.nn.Module, got str"),
+        (
+            nn.Flatten(),
+            (8, 8),
+            ValueError,
+            r"input_shape must be the shape \(C, H, W\)",
+        ),
+        (nn.Flatten(), 8, TypeError, r"input_shape must be the shape \(C, H, W\)"),
+        (nn.Flatten(), (1, 8, 0), ValueError, "input_shape must be an integer of at"),
+        (nn.Conv2d(1, 1, 9), (1, 8, 8), ValueError, r"\(1, 8, 8\): .*Kernel size"),
+    ],
+)
+def test_receptive_field_says_what_is_wrong(model, shape, error, message):
+    with pytest.raises(error, match=message):
+        receptive_field(model, shape)
+
+
+# The effective receptive field.
+
+
+def linear_network():
+    """Return two convolutions with kernels of ones, and one that a ReLU overwrites."""
+    model = nn.Sequential(
+        nn.Conv2d(2, 1, 3, bias=False),
+        nn.Conv2d(1, 3, 3, padding=1, bias=False),
+        nn.ReLU(inplace=True),
+    )
+    for parameter in model.parameters():
+        nn.init.ones_(parameter)
+    return model
+
+
+def test_effective_field_of_equal_weights_is_a_pyramid():
+    model = linear_network()
+    field = effective_receptive_field(model, torch.rand(3, 2, 11, 9), "1")
+    pyramid = np.outer([1, 2, 3, 2, 1], [1, 2, 3, 2, 1]) / 9
+    expected = np.zeros((11, 9))
+    expected[3:8, 2:7] = pyramid
+    np.testing.assert_allclose(field, expected)
+
+
+def test_effective_field_is_that_of_the_layer_not_of_what_overwrites_it():
+    model = linear_network()
+    nn.init.constant_(model[1].weight, -1)
+    x = torch.rand(1, 2, 9, 9)
+    assert effective_receptive_field(model, x, "1").max() == 1
+    assert not effective_receptive_field(model, x, "2").any()
+
+
+def test_effective_field_lies_in_the_window_and_weighs_the_mean_gradient():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.Tanh(), nn.MaxPool2d(3, 2, 1))
+    x = torch.randn(4, 3, 31, 27)
+    field = effective_receptive_field(model, x, "output")
+
+    pixels = x.clone().requires_grad_()
+    output = model(pixels)
+    row, column = output.shape[2] // 2, output.shape[3] // 2
+    output[:, :, row, column].sum().backward()
+    expected = pixels.grad.abs().mean((0, 1)).numpy()
+    np.testing.assert_allclose(field, expected / expected.max(), rtol=1e-5)
+
+    window = receptive_field(model, x.shape[1:])["output"].window(row, column)
+    outside = np.ones_like(field, dtype=bool)
+    outside[window[0] : window[2], window[1] : window[3]] = False
+    assert not field[outside].any()
+    assert field[~outside].any()
+    assert not x.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("x", "layer", "error", "message"),
+    [
+        (np.zeros((1, 2, 9, 9)), "1", TypeError, "x must be a floating-point tensor"),
+        (torch.zeros(1, 2, 9, 9).int(), "1", TypeError, "got Tensor of shape"),
+        (torch.zeros(2, 9, 9), "1", ValueError, r"x must be images \(N, C, H, W\)"),
+        (torch.full((1, 2, 9, 9), torch.nan), "1", ValueError, "finite"),
+        (
+            torch.zeros(1, 2, 9, 9),
+            "conv",
+            ValueError,
+            "got 'conv' .it has 0, 1, 2, out",
+        ),
+        (torch.zeros(1, 2, 9, 9), "outputs", ValueError, "'outputs' .close: output"),
+    ],
+)
+def test_effective_field_says_what_is_wrong(x, layer, error, message):
+    with pytest.raises(error, match=message):
+        effective_receptive_field(linear_network(), x, layer)
+
+
+def test_effective_field_of_a_layer_that_sees_nothing_is_refused():
+    for constant in (
+        torch.ones(1, 1, 3, 3),
+        torch.ones(1, 1, 3, 3, requires_grad=True),
+    ):
+        model = Function(lambda x, constant=constant: constant * 1)
+        with pytest.raises(ValueError, match="layer must be a layer that depends on x"):
+            effective_receptive_field(model, torch.rand(1, 1, 4, 4), "output")
