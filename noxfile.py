@@ -50,8 +50,9 @@ def docs(session):
 
 @nox.session(venv_backend="none", requires=["dev"])
 def tests(session):
-    """Run all tests: the library's, then those of the site that they build."""
-    python(session, "-m", "pytest", *session.posargs)
+    """Run all tests: of the library, and of the site, which they build."""
+    everything = ("--cov", "--cov-fail-under=95")
+    python(session, "-m", "pytest", *(session.posargs or everything))
 
 
 @nox.session(venv_backend="none", requires=["dev"], default=False)

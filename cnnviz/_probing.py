@@ -32,9 +32,7 @@ def check_layer(name, argument, known):
     if name not in known:
         close = get_close_matches(str(name), known, n=5)
         hint = f"close: {', '.join(close)}" if close else f"it has {_some_of(known)}"
-        raise invalid(
-            argument, "names of layers that the model has", f"{name!r} ({hint})"
-        )
+        raise invalid(argument, "among the layers of the model", f"{name!r} ({hint})")
 
 
 def _some_of(names, most=12):

@@ -148,19 +148,23 @@ class _Numbers(Artist):
         )
         height = max(1, int(height))
         size = height / _digit_height()
-        # Pixels get outlines that are hinted for this size, as texts do.
-        detail = 1 if isinstance(renderer, RendererAgg) else _FINE
-        scale = Affine2D().scale(1 / detail)
+        detail, place = _FINE, Affine2D().scale(1 / _FINE)
+        if isinstance(renderer, RendererAgg):
+            # Outlines hinted for this very size are as sharp as texts. Agg moves
+            # markers by half a pixel.
+            detail, place = 1, Affine2D().translate(-0.5, 0.5)
 
         gc = renderer.new_gc()
         gc.set_clip_rectangle(self.axes.bbox)
         gc.set_linewidth(0)
+        gc.set_snap(False)
         for text, color, centres in self.groups:
             outline = _outline(text, size * detail)
-            corner = _width(text) * size / 2, height / 2
-            places = Path(to_pixels.transform(centres) - corner)
+            left, right = _ends(outline)
+            middle = (left + right) / 2 / detail, height / 2
+            places = Path(to_pixels.transform(centres) - middle)
             renderer.draw_markers(
-                gc, outline, scale, places, IdentityTransform(), color
+                gc, outline, place, places, IdentityTransform(), color
             )
         gc.restore()
         self.stale = False
@@ -190,13 +194,14 @@ def _roomy_axes(shape, texts, title):
 
 def _proportion(texts):
     """Return how wide the longest text is by the height of its digits."""
-    return max(map(_width, texts), default=1) / _digit_height()
+    widths = [np.ptp(_ends(_outline(text, _FINE))) / _FINE for text in texts]
+    return max(widths, default=1) / _digit_height()
 
 
-def _width(text):
-    """Return how wide a text is, in units of its font size."""
-    vertices = _outline(text, _FINE).vertices
-    return (vertices[:, 0].min() + vertices[:, 0].max()) / _FINE
+def _ends(outline):
+    """Return where an outline begins and ends, from left to right."""
+    x = outline.vertices[:, 0]
+    return x.min(), x.max()
 
 
 def _digit_height():
@@ -218,7 +223,7 @@ def _outline_in(file, text, size):
     for character in text:
         glyph = font.load_char(ord(character), flags=get_hinting_flag())
         points, kinds = font.get_path()
-        vertices.append(points + (start, 0))
+        vertices.append(np.add(points, (start, 0)))
         codes.append(kinds)
-        start += glyph.linearHoriAdvance / 65536
+        start += glyph.horiAdvance / 64
     return Path(np.concatenate(vertices), np.concatenate(codes))

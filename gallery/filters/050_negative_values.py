@@ -69,7 +69,7 @@ figure.suptitle(
 
 # %%
 # .. note::
-#    In the article, the dog is filtered by ``cv2.filter2D(gray, -1, …)`` in bytes. What
+#    In the article, the dog is filtered by ``cv2.filter2D(grey, -1, …)`` in bytes. What
 #    it shows as the edges of the dog are those where it gets lighter downwards. The
 #    others are black.
 #

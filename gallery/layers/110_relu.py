@@ -15,7 +15,7 @@ from cnnviz.datasets import dog
 from cnnviz.kernels import SOBEL_X, SOBEL_Y, apply_kernel, edge_bank
 from cnnviz.plotting import plot_feature_maps, plot_kernels
 
-gray = cv2.cvtColor(dog()[200:440, 120:440], cv2.COLOR_RGB2GRAY) / 255
+grey = cv2.cvtColor(dog()[200:440, 120:440], cv2.COLOR_RGB2GRAY) / 255
 
 # %%
 # Before and after
@@ -25,7 +25,7 @@ gray = cv2.cvtColor(dog()[200:440, 120:440], cv2.COLOR_RGB2GRAY) / 255
 # from bright to dark. Both maps have one scale; here and below, 2 and more has full
 # colour, or white. Look at what happens to the blue.
 
-edges = torch.tensor(apply_kernel(gray, edge_bank()[0], padding="valid"))
+edges = torch.tensor(apply_kernel(grey, edge_bank()[0], padding="valid"))
 before_and_after = torch.stack([edges, relu(edges)])
 figure = plot_feature_maps(before_and_after, titles=["before", "after ReLU"], limit=2)
 figure.suptitle(
@@ -47,7 +47,7 @@ print("out", relu(few).tolist())
 # twice, once with its signs changed. Its map is minus the first one, so ReLU keeps the
 # other half.
 
-other = apply_kernel(gray, edge_bank()[1], padding="valid")
+other = apply_kernel(grey, edge_bank()[1], padding="valid")
 halves = torch.stack([relu(edges), relu(torch.tensor(other))])
 titles = ["brighter to the right", "brighter to the left"]
 figure = plot_feature_maps(halves, titles=titles, limit=2)
@@ -76,9 +76,9 @@ figure.suptitle("Two 3 × 3 kernels make one of 5 × 5.")
 # %%
 # Compare the outputs: two steps against one, on the same picture.
 
-first = apply_kernel(gray, SOBEL_X, padding="valid")
+first = apply_kernel(grey, SOBEL_X, padding="valid")
 two_steps = apply_kernel(first, SOBEL_Y, padding="valid")
-one_step = apply_kernel(gray, both, padding="valid")
+one_step = apply_kernel(grey, both, padding="valid")
 print(
     f"largest difference {np.abs(two_steps - one_step).max():.0e}, "
     f"in a map that reaches {np.abs(one_step).max():.0f}"
@@ -90,9 +90,9 @@ print(
 # and any kernel answers with the signs changed, so that both answers add up to zero.
 # Two layers with ReLU between don't do that.
 
-one_kernel = one_step + apply_kernel(-gray, both, padding="valid")
+one_kernel = one_step + apply_kernel(-grey, both, padding="valid")
 print(f"one kernel, largest sum: {np.abs(one_kernel).max():.1f}")
-first_of_negative = apply_kernel(-gray, SOBEL_X, padding="valid")
+first_of_negative = apply_kernel(-grey, SOBEL_X, padding="valid")
 with_relu = sum(
     apply_kernel(np.maximum(edge_map, 0), SOBEL_Y, padding="valid")
     for edge_map in (first, first_of_negative)

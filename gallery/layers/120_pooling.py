@@ -48,8 +48,8 @@ figure.suptitle(
 # 2 × 2 are hard to see, so there are 8 × 8 ones too. Look at the bicycle's frame and
 # the edge of the post. All four pictures have one scale: white is 2 and more.
 
-gray = torch.tensor(cv2.cvtColor(dog(), cv2.COLOR_RGB2GRAY) / 255).float()
-edges = FilterBankNet(edge_bank())(gray[None, None]).relu[0, :1]
+grey = torch.tensor(cv2.cvtColor(dog(), cv2.COLOR_RGB2GRAY) / 255).float()
+edges = FilterBankNet(edge_bank())(grey[None, None]).relu[0, :1]
 pictures = [edges, max_pool2d(edges, 2), max_pool2d(edges, 8), avg_pool2d(edges, 8)]
 names = ["after ReLU", "max 2 × 2", "max 8 × 8", "average 8 × 8"]
 titles = [
@@ -86,8 +86,8 @@ print("torch says", tuple(pool(edges).shape[1:]))
 # not a value changed: that is called equivariance, and it holds for every convolution.
 
 net = FilterBankNet(edge_bank())
-here = net(gray[None, None, :, :-1]).relu
-moved = net(gray[None, None, :, 1:]).relu
+here = net(grey[None, None, :, :-1]).relu
+moved = net(grey[None, None, :, 1:]).relu
 difference = (here[..., 1:] - moved[..., :-1]).abs().max()
 print("difference once the shift is undone:", difference.item())
 
@@ -121,7 +121,7 @@ for window in (1, 2, 4, 8, 16):
 # ------
 # Does it matter whether ReLU or pooling comes first?
 
-maps = net(gray[None, None]).conv
+maps = net(grey[None, None]).conv
 for pool in (nn.MaxPool2d(2), nn.AvgPool2d(2)):
     same = torch.equal(pool(maps.relu()), pool(maps).relu())
     print(type(pool).__name__, "gives the same in both orders:", same)

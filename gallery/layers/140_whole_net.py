@@ -24,10 +24,10 @@ from cnnviz.plotting import (
 # -----------
 # Grey, floats from 0 to 1, in the shape that PyTorch expects: one image, one channel.
 
-gray = cv2.cvtColor(dog(), cv2.COLOR_RGB2GRAY).astype("float32") / 255
-batch = torch.from_numpy(gray)[None, None]
-print(tuple(batch.shape), f"from {gray.min():.2f} to {gray.max():.2f}")
-axes = plot_image(gray)
+grey = cv2.cvtColor(dog(), cv2.COLOR_RGB2GRAY).astype("float32") / 255
+batch = torch.from_numpy(grey)[None, None]
+print(tuple(batch.shape), f"from {grey.min():.2f} to {grey.max():.2f}")
+axes = plot_image(grey)
 axes.figure.suptitle(
     "Look for edges: the dark posts and tyres, the dog's back, the boards of the wall."
 )
@@ -64,11 +64,11 @@ for name, maps in stages._asdict().items():
 # %%
 # .. note::
 #    In the article, the model is built but never called, so ``activated_layer`` and
-#    ``pooled_layer`` don't exist when they are drawn. ``net(batch)`` is what is missing.
+#    ``pooled_layer`` don't exist when they are drawn. It lacks ``net(batch)``.
 #
 # The same as a drawing, made from such a run:
 
-figure = plot_architecture(net, (1, *gray.shape))
+figure = plot_architecture(net, (1, *grey.shape))
 figure.suptitle("Only the first layer has weights, and these are not learned.")
 
 # %%
