@@ -12,6 +12,7 @@ import nox
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["docs", "tests"]
+nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent

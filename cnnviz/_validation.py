@@ -84,7 +84,9 @@ def as_array(value, name, ndim, shape_words):
     if array.dtype == bool:
         array = array.astype(np.uint8)
     if array.dtype.kind not in "iuf":
-        raise invalid(name, f"{shape_words} of real numbers", describe(array), TypeError)
+        raise invalid(
+            name, f"{shape_words} of real numbers", describe(array), TypeError
+        )
     allowed = ndim if isinstance(ndim, tuple) else (ndim,)
     if array.ndim not in allowed:
         raise invalid(name, shape_words, describe(array))

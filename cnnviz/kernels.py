@@ -208,7 +208,9 @@ def apply_kernel(
     if dilation > 1:
         kernel = _spread(kernel, dilation)
     (top, bottom), (left, right) = (_padding(padding, size) for size in kernel.shape)
-    if padding_mode == "reflect" and max(top, bottom, left, right) >= min(image.shape[:2]):
+    if padding_mode == "reflect" and max(top, bottom, left, right) >= min(
+        image.shape[:2]
+    ):
         raise invalid(
             "padding",
             "smaller than the image for padding_mode 'reflect'",

@@ -79,10 +79,10 @@ def test_equals_opencv_and_scipy(case):
         image, cv2.CV_64F, kernel, anchor=anchor[::-1], borderType=cv2.BORDER_CONSTANT
     )
     np.testing.assert_allclose(result, opencv, rtol=1e-9, atol=1e-6)
-    origin = tuple(
-        a - size // 2 for a, size in zip(anchor, kernel.shape, strict=True)
+    origin = tuple(a - size // 2 for a, size in zip(anchor, kernel.shape, strict=True))
+    scipy_result = scipy.ndimage.correlate(
+        image, kernel, mode="constant", origin=origin
     )
-    scipy_result = scipy.ndimage.correlate(image, kernel, mode="constant", origin=origin)
     np.testing.assert_allclose(result, scipy_result, rtol=1e-9, atol=1e-6)
 
 
@@ -229,11 +229,19 @@ GOOD = np.zeros((5, 5))
         ((GOOD, [1, 2]), ValueError, r"kernel must be a kernel \(kh, kw\), got"),
         ((GOOD, [[np.inf]]), ValueError, "kernel .*finite"),
         ((GOOD, [[1, 2], [3]]), TypeError, "kernel must be a kernel"),
-        ((GOOD, [[1]], 0), ValueError, "stride must be an integer of at least 1, got 0"),
+        (
+            (GOOD, [[1]], 0),
+            ValueError,
+            "stride must be an integer of at least 1, got 0",
+        ),
         ((GOOD, [[1]], -2), ValueError, "stride must be .* got -2"),
         ((GOOD, [[1]], 1.5), TypeError, "stride must be an integer, got float 1.5"),
         ((GOOD, [[1]], True), TypeError, "stride must be an integer, got bool"),
-        ((GOOD, [[1]], 1, "full"), ValueError, "padding must be one of 'same', 'valid'"),
+        (
+            (GOOD, [[1]], 1, "full"),
+            ValueError,
+            "padding must be one of 'same', 'valid'",
+        ),
         ((GOOD, [[1]], 1, -1), ValueError, "padding must be an integer of at least 0"),
         ((GOOD, np.ones((6, 2)), 1, 0), ValueError, "kernel .*5×5, got a span of 6×2"),
     ],

@@ -92,7 +92,7 @@ def test_classifiers_name_a_wrong_input(make, x, error, message):
 def test_filter_bank_names_wrong_arguments():
     with pytest.raises(ValueError, match=r"kernels must be .*\(K, kh, kw\), got"):
         FilterBankNet(np.ones((3, 3)))
-    with pytest.raises(ValueError, match="kernels must be .*finite"):
+    with pytest.raises(ValueError, match=r"kernels must be .*finite"):
         FilterBankNet(np.full((1, 3, 3), np.nan))
     with pytest.raises(ValueError, match="pool_size must be an integer of at least 1"):
         FilterBankNet(edge_bank(), pool_size=0)

@@ -206,7 +206,11 @@ def test_progress_is_shown_when_asked(data, capsys):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"images": np.zeros((2, 1, 4, 4))}, TypeError, "images must be a torch.Tensor"),
+        (
+            {"images": np.zeros((2, 1, 4, 4))},
+            TypeError,
+            "images must be a torch.Tensor",
+        ),
         ({"images": torch.zeros(300, 16)}, ValueError, r"images .*\(N, C, H, W\)"),
         ({"images": torch.zeros(0, 1, 4, 4)}, ValueError, "images must be"),
         ({"images": torch.full((300, 1, 4, 4), torch.nan)}, ValueError, "images .*NaN"),
@@ -230,7 +234,9 @@ def test_bad_input_is_named(data, change, error, message):
 
 
 def test_labels_beyond_the_models_classes_are_named(data):
-    with pytest.raises(ValueError, match=r"labels must be classes .*largest label of 3"):
+    with pytest.raises(
+        ValueError, match=r"labels must be classes .*largest label of 3"
+    ):
         evaluate(make_model(), data[0], data[1] + 1)
     with pytest.raises(ValueError, match="batch_size must be"):
         evaluate(make_model(), *data, batch_size=0)

@@ -124,10 +124,9 @@ def darken(figure):
             artist.set_markerfacecolor(inverted(artist.get_markerfacecolor()))
         elif isinstance(artist, Patch):
             darken_patch(artist)
-        elif isinstance(artist, Collection):
-            if not is_mapped(artist):
-                artist.set_facecolor(inverted(artist.get_facecolor()))
-                artist.set_edgecolor(inverted(artist.get_edgecolor()))
+        elif isinstance(artist, Collection) and not is_mapped(artist):
+            artist.set_facecolor(inverted(artist.get_facecolor()))
+            artist.set_edgecolor(inverted(artist.get_edgecolor()))
 
 
 def is_mapped(artist):

@@ -99,7 +99,10 @@ def find_scripts(app):
     conf = app.config.sphinx_gallery_conf
     examples = Path(app.srcdir, conf["examples_dirs"]).resolve()
     for script in sorted(examples.glob("*/*.py")):
-        yield script, Path(app.srcdir, conf["gallery_dirs"], script.relative_to(examples))
+        yield (
+            script,
+            Path(app.srcdir, conf["gallery_dirs"], script.relative_to(examples)),
+        )
 
 
 def md5(target):

@@ -72,7 +72,9 @@ conv1 = 8 * (1 * 5 * 5)
 conv2 = 16 * (8 * 5 * 5)
 norms = 2 * 8 + 2 * 16
 scores = (16 * 4 * 4) * 10 + 10
-print(f"{conv1} + {conv2:,} + {norms} + {scores:,} = {conv1 + conv2 + norms + scores:,}")
+print(
+    f"{conv1} + {conv2:,} + {norms} + {scores:,} = {conv1 + conv2 + norms + scores:,}"
+)
 
 # %%
 # In the drawing, maps stay maps until the last step: they become more, and smaller.

@@ -140,7 +140,9 @@ for _ in range(500):
     optimizer.step()
 print(f"loss {loss:.0e}")
 print("sums of rows before", before.sum(dim=3).flatten().numpy().round(2))
-print("sums of rows after ", blind.weight.sum(dim=3).detach().flatten().numpy().round(2))
+print(
+    "sums of rows after ", blind.weight.sum(dim=3).detach().flatten().numpy().round(2)
+)
 
 # %%
 # A loss of nothing, and this kernel:

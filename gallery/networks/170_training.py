@@ -73,7 +73,9 @@ answers = {"MLP": evaluate(mlp, *test), "CNN": evaluate(cnn, *test)}
 for model, (name, answer) in zip((mlp, cnn), answers.items(), strict=True):
     wrong, count = len(answer.mistakes), count_parameters(model)
     error = (answer.accuracy * (1 - answer.accuracy) / 10_000) ** 0.5
-    print(f"{name} {count:7,} parameters {wrong:4} wrong: {answer.accuracy:.2%} ± {error:.2%}")
+    print(
+        f"{name} {count:7,} parameters {wrong:4} wrong: {answer.accuracy:.2%} ± {error:.2%}"
+    )
 
 # %%
 # .. note::
@@ -134,7 +136,9 @@ figure = plot_digits(
     predictions=answers["MLP"].predictions[shown],
     columns=8,
 )
-figure.suptitle("Most of these are plain to read. The CNN has read them all.", wrap=True)
+figure.suptitle(
+    "Most of these are plain to read. The CNN has read them all.", wrap=True
+)
 
 # %%
 # To take away

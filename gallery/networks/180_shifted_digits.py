@@ -148,7 +148,10 @@ for layer, pixels in (("conv1", 1), ("relu1", 2), ("relu2", 4)):
 torch.manual_seed(0)
 offsets = torch.randint(-6, 7, (60_000, 2)).tolist()
 moved = torch.stack(
-    [F.pad(x, (dx, -dx, dy, -dy)) for x, (dx, dy) in zip(digits[0], offsets, strict=True)]
+    [
+        F.pad(x, (dx, -dx, dy, -dy))
+        for x, (dx, dy) in zip(digits[0], offsets, strict=True)
+    ]
 )
 mlp2, cnn2 = MLP(), CNN()
 fit(mlp2, moved, digits[1], learning_rate=0.01, cache=True)

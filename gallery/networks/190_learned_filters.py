@@ -6,12 +6,9 @@ The first layer of the trained network has eight kernels. We draw them, watch ho
 came about, compare them with kernels made by hand, and see what they answer to a digit.
 """
 
-import numpy as np
 import torch
 
-from cnnviz.activations import record_activations
 from cnnviz.datasets import mnist_tensors
-from cnnviz.kernels import GAUSSIAN_BLUR, LAPLACIAN, SOBEL_X, SOBEL_Y, apply_kernel
 from cnnviz.models import CNN
 from cnnviz.plotting import plot_feature_maps, plot_kernels
 from cnnviz.training import fit
@@ -45,7 +42,9 @@ print(cnn.norm1.weight)
 # %%
 # How they came about
 
-steps = torch.stack([state["conv1.weight"][:4, 0] for state in history.snapshots.values()])
+steps = torch.stack(
+    [state["conv1.weight"][:4, 0] for state in history.snapshots.values()]
+)
 figure = plot_feature_maps(
     steps.transpose(0, 1).flatten(0, 1),
     titles=[f"step {step}" for step in SNAPSHOTS] * 4,

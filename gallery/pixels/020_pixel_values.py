@@ -69,7 +69,7 @@ faint = scaled / 4
 figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.7), layout="compressed")
 plot_image(scaled, axes[0], title="the digit")
 plot_image(faint, axes[1], title="faint, drawn 0 to 1")
-axes[2].imshow(faint, cmap="grey")
+axes[2].imshow(faint, cmap="gray")
 axes[2].set_title("faint, stretched", fontsize=11)
 axes[2].set(xticks=[], yticks=[])
 figure.suptitle(
@@ -82,7 +82,7 @@ figure.suptitle(
 # .. note::
 #    In the article, pictures with one channel are drawn by ``imshow(image)`` without
 #    ``vmin`` and ``vmax``, so each is stretched to its own range and they can't be
-#    compared. ``imshow(image, cmap="grey", vmin=0, vmax=1)`` is honest. Colour pictures
+#    compared. ``imshow(image, cmap="gray", vmin=0, vmax=1)`` is honest. Colour pictures
 #    are never stretched.
 #
 # To take away
