@@ -1,9 +1,12 @@
 """Settings of the site; the code behind them is in `_ext`."""
 
+import os
 import sys
 from pathlib import Path
 
 import cnnviz
+
+SITE_URL = os.environ.get("CNNVIZ_SITE_URL", "")
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_ext"))
@@ -20,9 +23,11 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "sphinxext.opengraph",
     "cards",
     "examples",
     "mathml",
+    "policy",
     "rebuild",
 ]
 exclude_patterns = ["_build", "gallery/**/*.ipynb", "gallery/**/*.py"]
@@ -41,7 +46,10 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "cnnviz"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
+templates_path = ["_templates"]
 html_css_files = ["cnnviz.css"]
+html_baseurl = SITE_URL
 html_copy_source = False
 html_show_sphinx = False
 html_scaled_image_link = False
@@ -55,6 +63,11 @@ html_theme_options = {
         "color-brand-content": "#6cb2ff",
     },
 }
+
+ogp_site_url = SITE_URL
+ogp_site_name = "cnnviz"
+ogp_enable_meta_description = True
+ogp_social_cards = {"enable": bool(SITE_URL)}
 
 copybutton_selector = "div.highlight-Python pre, div.highlight-sh pre"
 

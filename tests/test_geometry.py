@@ -473,6 +473,38 @@ def test_windows_are_followed_through_functions(function):
     assert check_units(field, *output_and_pixels(model, shape))
 
 
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda x: torch.ones(13, 13) @ x, ((13, 1), (0, 1), (0, 0))),
+        (lambda x: x @ torch.ones(11, 11), ((1, 11), (1, 0), (0, 0))),
+        (
+            lambda x: nn.functional.conv2d(x, x[:, :, :3, :3].expand(2, -1, -1, -1)),
+            ((13, 11), (0, 0), (0, 0)),
+        ),
+        (lambda x: x.softmax(2), ((13, 1), (0, 1), (0, 0))),
+        (lambda x: x * x.mean(3, keepdim=True), ((1, 11), (1, 0), (0, 0))),
+        (lambda x: x[:, :, 3:4] + x, ((13, 1), (0, 1), (0, 0))),
+        (lambda x: x[:, :, 1:13:2] + x[:, :, 7:], ((12, 1), (0, 1), (1, 0))),
+        (
+            lambda x: nn.functional.conv2d(
+                x.mT.permute(0, 3, 1, 2), torch.ones(13, 13, 1, 3)
+            ),
+            ((13, 3), (0, 1), (0, 0)),
+        ),
+    ],
+)
+def test_axes_are_lost_where_operations_mix_all_places(function, expected):
+    field = receptive_field(Function(function), (2, 13, 11))["output"]
+    assert field == ReceptiveField(*expected)
+
+
+def test_axes_of_a_single_unit_are_told_apart():
+    model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, (3, 1), padding=(1, 0)))
+    field = receptive_field(model, (1, 3, 3))["output"]
+    assert field == ReceptiveField((5, 3), (1, 1), (-1, 0))
+
+
 def test_names_are_those_of_recorded_activations():
     class Several(nn.Module):
         def __init__(self):

@@ -1,6 +1,7 @@
 """Signed maps and feature maps: what filters answer."""
 
 from cnnviz._validation import as_array, describe, invalid
+from cnnviz.plotting._numbers import write_values
 from cnnviz.plotting._style import (
     DIVERGING,
     as_limit,
@@ -10,7 +11,6 @@ from cnnviz.plotting._style import (
     grid,
     picture_axes,
 )
-from cnnviz.plotting.pixel_values import write_values
 
 __all__ = ["plot_feature_maps", "plot_signed"]
 

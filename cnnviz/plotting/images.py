@@ -14,6 +14,8 @@ from cnnviz._validation import as_array, describe, invalid
 from cnnviz.plotting._style import (
     ACCENT,
     COLORS,
+    FRAME,
+    HAIRLINE,
     TICK,
     as_limit,
     as_pixels,
@@ -232,6 +234,9 @@ def plot_boxes(image, boxes, ax=None, *, labels=None, title=None):
     draw_pixels(ax, pixels, white)
     for box, label, color in zip(boxes, labels, itertools.cycle(COLORS)):
         _draw_box(ax, box, label, color, above=box[0] - rows[0] > shape[0] / 8)
+    if shape != pixels.shape[:2]:
+        border = {"fill": False, "edgecolor": FRAME, "linewidth": HAIRLINE}
+        ax.add_patch(Rectangle((-0.5, -0.5), *pixels.shape[1::-1], **border))
     ax.set(
         xlim=(columns[0] - 0.5, columns[1] - 0.5), ylim=(rows[1] - 0.5, rows[0] - 0.5)
     )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from cnnviz._validation import as_array, describe, invalid
+from cnnviz.plotting._numbers import write_values
 from cnnviz.plotting._style import (
     FRAME,
     HAIRLINE,
@@ -14,7 +15,6 @@ from cnnviz.plotting._style import (
     picture_axes,
 )
 from cnnviz.plotting.feature_maps import draw_signed
-from cnnviz.plotting.pixel_values import write_values
 
 __all__ = ["plot_kernel", "plot_kernels"]
 

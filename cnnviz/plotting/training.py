@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 
 from cnnviz._validation import as_array, describe, invalid
+from cnnviz.plotting._numbers import write_values
 from cnnviz.plotting._style import (
     COLORS,
     LABEL,
@@ -16,7 +17,6 @@ from cnnviz.plotting._style import (
     frame,
     new_axes,
 )
-from cnnviz.plotting.pixel_values import write_values
 
 __all__ = [
     "plot_confusion_matrix",

@@ -91,4 +91,4 @@ def fit(figure, card):
         picture = Image.new("RGBA", size)
         left, top = ((a - b) // 2 for a, b in zip(size, image.size, strict=True))
         picture.paste(image, (left, top))
-    picture.save(card, lossless=True, quality=40)
+    picture.save(card, quality=80)

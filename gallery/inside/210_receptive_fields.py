@@ -1,0 +1,212 @@
+"""
+How much one unit sees: receptive fields
+========================================
+
+A unit of a convolutional network sees a window of the picture, its receptive field. We
+draw it on a digit and on the dog, and measure which part of it has a say.
+"""
+
+import numpy as np
+import torch
+from torchvision.models import resnet18
+
+from cnnviz.activations import record_activations
+from cnnviz.datasets import dog, mnist_tensors
+from cnnviz.geometry import effective_receptive_field, receptive_field
+from cnnviz.models import CNN
+from cnnviz.plotting import plot_boxes, plot_digits, plot_overlay
+from cnnviz.training import fit
+
+# %%
+# Layer by layer
+# --------------
+# A first convolution of 5 × 5 sees 5 × 5 pixels. The next one sees 5 × 5 of **those
+# units**, which lie further apart when a pooling came before. So a layer with kernel
+# :math:`k` widens the receptive field by :math:`k - 1` steps, and its stride :math:`s`
+# makes all later steps longer:
+#
+# .. math:: \text{size} \leftarrow \text{size} + (k - 1) \cdot \text{step}, \qquad
+#    \text{step} \leftarrow \text{step} \cdot s
+#
+# ``receptive_field`` follows this through any model. For our trained CNN, in pixels:
+
+SNAPSHOTS = (0, 10, 30, 100, 300, 470)
+torch.manual_seed(0)
+cnn = CNN()
+fit(
+    cnn,
+    *mnist_tensors(train=True),
+    learning_rate=0.03,
+    snapshots=SNAPSHOTS,
+    cache=True,
+)
+fields = receptive_field(cnn, (1, 28, 28))
+print("layer    size  step  starts at")
+for name, field in fields.items():
+    print(f"{name:9}{field.size[0]:4}{field.stride[0]:6}{field.start[0]:11}")
+
+# %%
+# Both directions are alike, so the table has one number for each. Normalisation and
+# ReLU look at single units and widen nothing. The fully connected layer sees all; its
+# units stand nowhere, so their step is 0.
+#
+# One unit on a digit
+# -------------------
+# Of all units of ``relu2``, we take the one that answers most strongly to this 7. It is
+# made of 2 × 2 units of ``conv2``, and each of these of many units of ``conv1``. The
+# windows of one of either are drawn, too.
+
+images, labels = mnist_tensors(train=False)
+digit = images[:1]
+relu2 = record_activations(cnn, digit)["relu2"][0]
+channel, row, column = (relu2 == relu2.max()).nonzero()[0].tolist()
+windows = [
+    fields["relu2"].window(row, column),
+    fields["conv2"].window(2 * row + 1, 2 * column + 1),
+    fields["conv1"].window(4 * row + 6, 4 * column + 6),
+]
+axes = plot_boxes(digit[0, 0], windows, labels=["relu2", "conv2", "conv1"])
+axes.set_title("three receptive fields")
+axes.figure.suptitle(
+    f"The unit in row {row} and column {column} of ``relu2`` sees more than half of the "
+    "digit's height; a unit of ``conv1`` sees a piece of a line.",
+    wrap=True,
+)
+
+# %%
+# That the unit sees this window and no more can be tested. First we replace everything
+# outside by noise, then we invert sixteen pixels in the middle. Watch the unit's output
+# over the pictures.
+
+top, left, bottom, right = windows[0]
+torch.manual_seed(0)
+outside = torch.rand(1, 1, 28, 28)
+outside[..., top:bottom, left:right] = digit[..., top:bottom, left:right]
+inside = digit.clone()
+inside[..., top + 6 : top + 10, left + 6 : left + 10] *= -1
+inside[..., top + 6 : top + 10, left + 6 : left + 10] += 1
+pictures = torch.cat([digit, outside, inside])
+outputs = record_activations(cnn, pictures)["relu2"][:, channel, row, column]
+figure = plot_digits(pictures, [f"output {y:.4f}" for y in outputs], columns=3)
+figure.suptitle(
+    "Noise outside of its window changes nothing, sixteen pixels inside do.", wrap=True
+)
+
+# %%
+# What each filter waits for
+# --------------------------
+# Windows also show what a filter has learned. For each of six filters of ``relu2``,
+# these are the eight windows, from 10,000 test digits, to which it answers most
+# strongly. Above each stands the digit that it is cut from.
+
+maps = record_activations(cnn, images, layers=["relu2"])["relu2"]
+patches, sources = [], []
+for channel in range(6):
+    for index in maps[:, channel].amax(dim=(1, 2)).topk(8).indices:
+        row, column = divmod(maps[index, channel].argmax().item(), 4)
+        top, left, bottom, right = fields["relu2"].window(row, column)
+        patches.append(images[index, 0, top:bottom, left:right])
+        sources.append(f"from a {labels[index]}")
+figure = plot_digits(torch.stack(patches), sources, columns=8)
+mixed = sum(len(set(sources[i : i + 8])) > 1 for i in range(0, 48, 8))
+figure.suptitle(
+    "Each row is one filter. Windows of a row resemble each other, yet in "
+    f"{mixed} of 6 rows they come from different numerals: filters know parts.",
+    wrap=True,
+)
+
+# %%
+# A deeper network
+# ----------------
+# ResNet-18 halves its maps five times. Look at how the step drives the size.
+
+torch.manual_seed(0)
+resnet = resnet18(weights=None).eval()
+fields = receptive_field(resnet, (3, 448, 448))
+names = ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4"]
+print("layer    size  step")
+for name in names:
+    print(f"{name:9}{fields[name].size[0]:4}{fields[name].stride[0]:6}")
+
+# %%
+# The last is nearly twice as wide as the pictures of 224 × 224 for which this network
+# was made. On the dog's face, cut out so that it is in the middle:
+
+photo = dog()[64:512, 32:480]
+windows = {}
+for name in names:
+    middle = 224 // fields[name].stride[0]
+    windows[name] = fields[name].window(middle, middle)
+axes = plot_boxes(photo, [windows[name] for name in names[2:]], labels=names[2:])
+axes.set_title("the middle unit of each stage")
+axes.figure.suptitle(
+    "The forehead; the head; the front of a dog with part of a bicycle; everything.",
+    wrap=True,
+)
+
+# %%
+# What counts within it
+# ---------------------
+# Seeing is not using. The **effective** receptive field (Luo and others, 2016) is the
+# size of the gradient: how much the unit's output changes when one pixel does. Below is
+# that of the largest window, for our ResNet with random weights. Where pixels have no
+# say, the photo stays grey.
+
+batch = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
+effective = {n: effective_receptive_field(resnet, batch, n) for n in names[2:]}
+influence = effective["layer4"]
+axes = plot_overlay(
+    photo, influence, title="layer4, effective", limit=0.3, colorbar=True
+)
+falling = np.sort(influence, axis=None)[::-1].cumsum() / influence.sum()
+axes.figure.suptitle(
+    "The window is nearly the whole picture, but half of all influence is with "
+    f"{(falling < 0.5).mean():.0%} of the pixels, about the middle. The largest is 1; "
+    "from 0.3 on colour is full.",
+    wrap=True,
+)
+
+# %%
+# The same in numbers: how much of the influence lies in the inner half of a window, half
+# as wide and half as high? If all pixels counted alike, it would be as much as that
+# part has of the area. The first row is the trained CNN, the mean over 500 digits.
+
+effective["relu2"] = effective_receptive_field(cnn, images[:500], "relu2")
+windows["relu2"] = receptive_field(cnn, (1, 28, 28))["relu2"].window(2, 2)
+print("layer   size  inner half: of the area  of the influence")
+for name in ["relu2", *names[2:]]:
+    top, left, bottom, right = windows[name]
+    size = bottom - top
+    inner = np.s_[
+        top + size // 4 : bottom - size // 4, left + size // 4 : right - size // 4
+    ]
+    share = effective[name][inner].sum() / effective[name].sum()
+    area = effective[name][inner].size / size**2
+    print(f"{name:8}{size:4}{area:24.0%}{share:18.0%}")
+
+# %%
+# A pixel in the middle reaches the unit along many paths, through all the small windows
+# that contain it. A pixel in the corner has one path. The more layers, the larger the
+# difference: the field grows, and its use gathers in the middle.
+#
+# To take away
+# ------------
+# A receptive field follows from kernels and strides alone: kernels widen it, strides
+# make all later kernels widen it more. It is a bound. What a unit makes use of lies
+# mostly around the middle, and has to be measured.
+#
+# Try it
+# ------
+# Let the first convolution of the ResNet go by single pixels. What is left of the
+# largest field?
+
+resnet.conv1.stride = (1, 1)
+fields = receptive_field(resnet, (3, 448, 448))
+for name in names:
+    print(f"{name:9}{fields[name].size[0]:4}{fields[name].stride[0]:6}")
+
+# %%
+# About half, as all later steps are half as long; the 7 pixels of the first window stay.
+# The maps, in exchange, have four times as many units to compute.
+#
+# Next: which pixels a decision rests on.

@@ -1,0 +1,289 @@
+"""Pictures, grids, digits, boxes and overlays, read back through their artists."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from cnnviz.plotting import (
+    plot_boxes,
+    plot_channels,
+    plot_digits,
+    plot_image,
+    plot_images,
+    plot_overlay,
+)
+from cnnviz.plotting._style import ACCENT, COLORS
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
+COLOUR = np.stack([GREY, GREY + 100, GREY + 200], axis=-1)
+
+
+def shown(ax):
+    (image,) = ax.images
+    return np.asarray(image.get_array())
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=5)))
+@settings(max_examples=15)
+def test_contrast_of_bytes_is_never_stretched(pixels):
+    ax = plot_image(pixels)
+    np.testing.assert_array_equal(shown(ax), pixels)
+    assert ax.images[0].get_clim() == (0, 255)
+    plt.close()
+
+
+@given(arrays(np.float32, (2, 3), elements=st.floats(0, 1, width=32)))
+@settings(max_examples=15)
+def test_contrast_of_floats_is_never_stretched(pixels):
+    ax = plot_image(pixels)
+    np.testing.assert_array_equal(shown(ax), pixels)
+    assert ax.images[0].get_clim() == (0, 1)
+    plt.close()
+
+
+def test_grey_is_black_at_zero_and_white_at_the_top():
+    ax = plot_image([[0, 255]])
+    rgba = ax.images[0].to_rgba(shown(ax))
+    np.testing.assert_array_equal(rgba[0], [[0, 0, 0, 1], [1, 1, 1, 1]])
+
+
+@pytest.mark.parametrize("image", [GREY[..., None], torch.from_numpy(GREY), GREY / 1e3])
+def test_kinds_of_pictures(image):
+    assert shown(plot_image(image)).shape == (3, 4)
+
+
+def test_colours_come_through():
+    np.testing.assert_array_equal(shown(plot_image(COLOUR)), COLOUR)
+    wide = COLOUR.astype(np.int64)
+    np.testing.assert_array_equal(shown(plot_image(wide)), COLOUR)
+
+
+def test_masks_are_black_and_white():
+    ax = plot_image(np.array([[False, True]]))
+    np.testing.assert_array_equal(ax.images[0].norm(shown(ax)), [[0, 1]])
+    ax = plot_image(torch.tensor([[False, True]]))
+    np.testing.assert_array_equal(ax.images[0].norm(shown(ax)), [[0, 1]])
+
+
+def test_rounding_errors_are_forgiven():
+    ax = plot_image([[-1e-9, 1 + 1e-9]])
+    np.testing.assert_array_equal(shown(ax), [[0, 1]])
+
+
+def test_pixels_are_not_blurred_and_have_a_frame_without_ticks():
+    ax = plot_image(GREY)
+    assert ax.images[0].get_interpolation() == "nearest"
+    assert len(ax.get_xticks()) == len(ax.get_yticks()) == 0
+    assert all(spine.get_visible() for spine in ax.spines.values())
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (
+            np.array([[0.0, 255.0]]),
+            ValueError,
+            "image must be float pixels from 0 to 1",
+        ),
+        (np.array([[-0.5, 1.0]]), ValueError, "got values from -0.5 to 1"),
+        (np.array([[-1, 256]]), ValueError, "integer pixels from 0 to 255"),
+        (
+            np.zeros((3, 4, 2)),
+            ValueError,
+            r"\(H, W, 3\), got ndarray of shape \(3, 4, 2",
+        ),
+        (np.zeros(3), ValueError, "image must be pixels"),
+        (np.zeros((0, 3)), ValueError, "not empty"),
+        ([[np.nan]], ValueError, "1 NaN or infinite"),
+        ("dog.jpg", TypeError, "of real numbers"),
+    ],
+)
+def test_bad_pictures_are_named(image, error, message):
+    with pytest.raises(error, match=message):
+        plot_image(image)
+    assert not plt.get_fignums()
+
+
+def test_images_of_all_kinds_stand_in_rows():
+    images = [COLOUR, GREY, GREY / 11, GREY[..., None], COLOUR]
+    figure = plot_images(images, titles=list("abcde"), columns=2, suptitle="all")
+    assert [ax.get_title() for ax in figure.axes] == list("abcde")
+    assert figure.get_suptitle() == "all"
+    assert figure.axes[0].get_subplotspec().get_gridspec().get_geometry() == (3, 2)
+    for ax, image in zip(figure.axes, images, strict=True):
+        np.testing.assert_array_equal(shown(ax), np.squeeze(image))
+    assert [ax.images[0].get_clim() for ax in figure.axes[1:4]] == [
+        (0, 255),
+        (0, 1),
+        (0, 255),
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9, 17, 33])
+def test_rows_are_full_but_for_the_last(count):
+    figure = plot_images(np.zeros((count, 2, 2)))
+    rows, columns = figure.axes[0].get_subplotspec().get_gridspec().get_geometry()
+    assert len(figure.axes) == count
+    assert (rows - 1) * columns < count <= rows * columns
+
+
+def test_stacks_of_tensors_are_grids():
+    figure = plot_images(torch.rand(3, 4, 4, 1))
+    assert len(figure.axes) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"images": []}, ValueError, "images must be a sequence of pictures, got none"),
+        ({"images": 3}, TypeError, "images must be a sequence of pictures, got int 3"),
+        ({"images": [GREY, [[2.0]]]}, ValueError, r"images\[1\] must be float pixels"),
+        ({"images": [GREY], "titles": []}, ValueError, "titles .* 1 strings, got 0"),
+        ({"images": [GREY], "titles": "a"}, TypeError, "titles .* 1 strings, got str"),
+        ({"images": [GREY], "columns": 0}, ValueError, "columns .* at least 1, got 0"),
+    ],
+)
+def test_bad_grids_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        plot_images(**arguments)
+
+
+def test_channels_are_the_planes_of_the_picture():
+    figure = plot_channels(COLOUR)
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["colour", "red channel", "green channel", "blue channel"]
+    for ax, channel in zip(figure.axes[1:], range(3), strict=True):
+        np.testing.assert_array_equal(shown(ax), COLOUR[..., channel])
+        assert ax.images[0].get_clim() == (0, 255)
+
+
+def test_channels_need_colour():
+    with pytest.raises(ValueError, match=r"colour picture \(H, W, 3\), got ndarray"):
+        plot_channels(GREY)
+
+
+def test_digits_have_their_labels():
+    digits = torch.rand(12, 1, 5, 5)
+    figure = plot_digits(digits, torch.arange(12))
+    assert [ax.get_title() for ax in figure.axes] == [str(i) for i in range(12)]
+    assert figure.axes[0].get_subplotspec().get_gridspec().ncols == 10
+    for ax, digit in zip(figure.axes, digits, strict=True):
+        np.testing.assert_array_equal(shown(ax), digit[0])
+        assert ax.images[0].get_clim() == (0, 1)
+
+
+def test_wrong_predictions_stand_out():
+    figure = plot_digits(np.zeros((3, 2, 2)), [4, 5, 6], predictions=[4, 9, 6])
+    assert [ax.get_title() for ax in figure.axes] == ["4", "5 → 9", "6"]
+    marked = [ax.title.get_color() == ACCENT for ax in figure.axes]
+    assert marked == [False, True, False]
+
+
+def test_labels_may_be_tensors_in_a_list():
+    figure = plot_digits(np.zeros((1, 2, 2)), [torch.tensor(7)])
+    assert figure.axes[0].get_title() == "7"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"images": np.zeros((2, 3, 4, 4))}, r"digits \(N, H, W\) or \(N, 1, H, W\)"),
+        ({"images": np.zeros((2, 4, 4)), "labels": [1]}, "labels .* 2 strings, got 1"),
+        (
+            {"images": np.zeros((2, 4, 4)), "labels": [1, 2], "predictions": [1]},
+            "predictions must be a sequence of 2",
+        ),
+        (
+            {"images": np.zeros((2, 4, 4)), "predictions": [1, 2]},
+            "labels must be given where predictions are",
+        ),
+    ],
+)
+def test_bad_digits_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plot_digits(**arguments)
+
+
+@st.composite
+def boxes(draw):
+    top, left = draw(st.integers(-3, 9)), draw(st.integers(-3, 9))
+    return top, left, top + draw(st.integers(1, 9)), left + draw(st.integers(1, 9))
+
+
+@given(boxes())
+@settings(max_examples=25)
+def test_boxes_cover_their_pixels_and_are_in_view(box):
+    top, left, bottom, right = box
+    ax = plot_boxes(np.zeros((8, 6)), box)
+    rectangle = ax.patches[0]
+    for y, x in ((top, left), (bottom - 1, right - 1)):
+        assert rectangle.get_bbox().contains(x, y)
+    for y, x in ((top - 1, left), (bottom, left), (top, left - 1), (top, right)):
+        assert not rectangle.get_bbox().contains(x, y)
+    (x0, x1), (y1, y0) = ax.get_xlim(), ax.get_ylim()
+    assert (x0, x1) == (min(0, left) - 0.5, max(6, right) - 0.5)
+    assert (y0, y1) == (min(0, top) - 0.5, max(8, bottom) - 0.5)
+    plt.close()
+
+
+def test_boxes_have_labels_in_their_colours():
+    ax = plot_boxes(GREY, [[0, 0, 1, 1], [1, 1, 3, 4]], labels=["a", "b"], title="t")
+    assert [text.get_text() for text in ax.texts] == ["a", "b"]
+    edges = [plt.matplotlib.colors.to_hex(p.get_edgecolor()) for p in ax.patches]
+    assert edges == list(COLORS)
+    assert ax.get_title() == "t"
+
+
+@pytest.mark.parametrize(
+    ("given_boxes", "message"),
+    [
+        ([[0, 0, 3]], r"boxes \(B, 4\): top, left, bottom, right, got shape \(1, 3\)"),
+        ([[0, 0, 2, 2], [3, 1, 3, 2]], r"top < bottom.* got \[3, 1, 3, 2\]"),
+        ([[0, 2, 2, 1]], r"left < right, got \[0, 2, 2, 1\]"),
+        (np.zeros((0, 4)), "not empty"),
+    ],
+)
+def test_bad_boxes_are_named(given_boxes, message):
+    with pytest.raises(ValueError, match=message):
+        plot_boxes(GREY, given_boxes)
+
+
+def test_heat_lies_over_the_grey_picture():
+    heat = np.array([[0.0, 2.0]])
+    ax = plot_overlay(COLOUR, heat, colorbar=True)
+    picture, overlay = ax.images
+    grey = COLOUR @ [0.299, 0.587, 0.114]
+    np.testing.assert_allclose(picture.get_array(), grey, atol=1)
+    assert picture.get_extent() == overlay.get_extent()
+    assert overlay.get_clim() == (0, 2)
+    alpha = overlay.to_rgba(heat)[0, :, 3]
+    assert alpha[0] == 0
+    assert alpha[1] > 0.8
+    assert len(ax.figure.axes) == 2
+
+
+def test_overlays_share_a_limit_when_told():
+    ax = plot_overlay(GREY, np.ones((3, 4)), limit=5)
+    assert ax.images[1].get_clim() == (0, 5)
+    assert ax.figure.axes == [ax]
+
+
+def test_heat_may_be_zero_everywhere():
+    assert plot_overlay(GREY, np.zeros((3, 4))).images[1].get_clim() == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("heat", "limit", "message"),
+    [
+        ([[-1.0]], None, "heat must be .* of at least 0, got -1"),
+        ([1.0], None, r"heat must be a map \(h, w\)"),
+        ([[1.0]], 0, "limit must be a positive number, got 0"),
+    ],
+)
+def test_bad_heat_is_named(heat, limit, message):
+    with pytest.raises(ValueError, match=message):
+        plot_overlay(GREY, heat, limit=limit)
