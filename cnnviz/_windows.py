@@ -57,6 +57,8 @@ class Grid(NamedTuple):
 class WindowTracker(TorchDispatchMode):
     """While active, knows which windows of `image` the units of each tensor see."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, image):
         super().__init__()
         height, width = self._lengths = image.shape[-2:]

@@ -438,6 +438,10 @@ FUNCTIONS = {
     "stack last": lambda x: nn.functional.avg_pool2d(
         torch.stack([x, x], -1).sum(-1), 2
     ),
+    "stack first": lambda x: torch.stack([x, 2 * x]).sum(0),
+    "pool channels": lambda x: nn.functional.avg_pool2d(
+        nn.functional.adaptive_avg_pool2d(x.transpose(1, 2), (2, 11)), (2, 1)
+    ).transpose(1, 2),
     "rows": same_by_rows,
     "columns": same_by_columns,
     "flatten": lambda x: (x.flatten(2) * 2).view(x.shape),
@@ -483,6 +487,7 @@ def test_windows_are_followed_through_functions(function):
             ((13, 11), (0, 0), (0, 0)),
         ),
         (lambda x: x.softmax(2), ((13, 1), (0, 1), (0, 0))),
+        (lambda x: x + x.sum(), ((13, 11), (0, 0), (0, 0))),
         (lambda x: x * x.mean(3, keepdim=True), ((1, 11), (1, 0), (0, 0))),
         (lambda x: x[:, :, 3:4] + x, ((13, 1), (0, 1), (0, 0))),
         (lambda x: x[:, :, 1:13:2] + x[:, :, 7:], ((12, 1), (0, 1), (1, 0))),
@@ -545,6 +550,12 @@ def fill(x):
         (
             lambda x: nn.functional.interpolate(x, scale_factor=2),
             "aten::upsample_nearest2d",
+        ),
+        (
+            lambda x: torchvision.ops.deform_conv2d(
+                x, torch.zeros(1, 18, 11, 9), torch.ones(2, 2, 3, 3)
+            ),
+            "torchvision::deform_conv2d",
         ),
         (nn.ConvTranspose2d(2, 2, 3), "a transposed convolution"),
         (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "writing into part"),

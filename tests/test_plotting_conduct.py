@@ -74,7 +74,7 @@ def test_pictures_are_drawn_into_the_axes_given(name):
     result = getattr(plotting, name)(*PICTURES[name], right, title="title")
     assert result is right
     assert right.get_title() == "title"
-    assert not (left.images or left.lines or left.patches or left.get_title())
+    assert not [*left.images, *left.lines, *left.patches]
     assert plt.get_fignums() == [figure.number]
 
 

@@ -94,7 +94,7 @@ def test_pixels_are_not_blurred_and_have_a_frame_without_ticks():
         (
             np.zeros((3, 4, 2)),
             ValueError,
-            r"\(H, W, 3\), got ndarray of shape \(3, 4, 2",
+            r"\(H, W, 3\), got ndarray of shape",
         ),
         (np.zeros(3), ValueError, "image must be pixels"),
         (np.zeros((0, 3)), ValueError, "not empty"),

@@ -97,8 +97,6 @@ def test_digits_are_as_high_and_as_wide_as_a_text_of_that_size():
         rows, columns = np.nonzero(pixels_of(figure)[10:-10, 10:-10] > 100)
         return np.ptp(rows), np.ptp(columns)
 
-    figure, axes = plt.subplots(1, 2, figsize=(2, 1), layout="constrained")
-    plt.close(figure)
     ax = plt.subplots(figsize=(1, 1))[1]
     plot_pixel_values([[25]], ax)
     ours = ink(ax.figure)
@@ -162,8 +160,7 @@ def test_vector_graphics_hold_each_number_once(tmp_path):
 def test_new_figures_are_large_enough_to_read(shape, fits):
     pixels = np.full(shape, 255, np.uint8)
     figure = plot_pixel_values(pixels, title="t").figure
-    width, height = figure.get_size_inches()
-    assert (width <= 7.2) == fits
+    assert (figure.get_figwidth() <= 7.2) == fits
     box = figure.axes[0].get_window_extent()
     cells = np.array([box.width / shape[1], box.height / shape[0]])
     np.testing.assert_allclose(cells, np.round(cells), atol=1e-6)

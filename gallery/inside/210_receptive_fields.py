@@ -68,8 +68,8 @@ windows = [
 axes = plot_boxes(digit[0, 0], windows, labels=["relu2", "conv2", "conv1"])
 axes.set_title("three receptive fields")
 axes.figure.suptitle(
-    f"The unit in row {row} and column {column} of ``relu2`` sees more than half of the "
-    "digit's height; a unit of ``conv1`` sees a piece of a line.",
+    f"The unit in row {row}, column {column} of relu2 sees 16 of 28 pixels each way; a "
+    "unit of conv1 sees a piece of a line.",
     wrap=True,
 )
 
@@ -83,8 +83,8 @@ torch.manual_seed(0)
 outside = torch.rand(1, 1, 28, 28)
 outside[..., top:bottom, left:right] = digit[..., top:bottom, left:right]
 inside = digit.clone()
-inside[..., top + 6 : top + 10, left + 6 : left + 10] *= -1
-inside[..., top + 6 : top + 10, left + 6 : left + 10] += 1
+middle = np.s_[..., top + 6 : top + 10, left + 6 : left + 10]
+inside[middle] = 1 - inside[middle]
 pictures = torch.cat([digit, outside, inside])
 outputs = record_activations(cnn, pictures)["relu2"][:, channel, row, column]
 figure = plot_digits(pictures, [f"output {y:.4f}" for y in outputs], columns=3)
@@ -123,9 +123,9 @@ figure.suptitle(
 torch.manual_seed(0)
 resnet = resnet18(weights=None).eval()
 fields = receptive_field(resnet, (3, 448, 448))
-names = ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4"]
+stages = ["layer1", "layer2", "layer3", "layer4"]
 print("layer    size  step")
-for name in names:
+for name in ["conv1", "maxpool", *stages]:
     print(f"{name:9}{fields[name].size[0]:4}{fields[name].stride[0]:6}")
 
 # %%
@@ -134,10 +134,10 @@ for name in names:
 
 photo = dog()[64:512, 32:480]
 windows = {}
-for name in names:
+for name in stages:
     middle = 224 // fields[name].stride[0]
     windows[name] = fields[name].window(middle, middle)
-axes = plot_boxes(photo, [windows[name] for name in names[2:]], labels=names[2:])
+axes = plot_boxes(photo, list(windows.values()), labels=stages)
 axes.set_title("the middle unit of each stage")
 axes.figure.suptitle(
     "The forehead; the head; the front of a dog with part of a bicycle; everything.",
@@ -150,10 +150,11 @@ axes.figure.suptitle(
 # Seeing is not using. The **effective** receptive field (Luo and others, 2016) is the
 # size of the gradient: how much the unit's output changes when one pixel does. Below is
 # that of the largest window, for our ResNet with random weights. Where pixels have no
-# say, the photo stays grey.
+# say, the photo stays grey. The shape depends on the photo, too, since no gradient
+# passes a ReLU that gives zero.
 
 batch = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
-effective = {n: effective_receptive_field(resnet, batch, n) for n in names[2:]}
+effective = {n: effective_receptive_field(resnet, batch, n) for n in stages}
 influence = effective["layer4"]
 axes = plot_overlay(
     photo, influence, title="layer4, effective", limit=0.3, colorbar=True
@@ -167,21 +168,19 @@ axes.figure.suptitle(
 )
 
 # %%
-# The same in numbers: how much of the influence lies in the inner half of a window, half
-# as wide and half as high? If all pixels counted alike, it would be as much as that
-# part has of the area. The first row is the trained CNN, the mean over 500 digits.
+# In numbers: how much of the influence lies in the inner half of a window, half as wide
+# and half as high? If all pixels counted alike, it would be the part's share of the
+# area. The first row is the trained CNN, a mean over 500 digits.
 
-effective["relu2"] = effective_receptive_field(cnn, images[:500], "relu2")
 windows["relu2"] = receptive_field(cnn, (1, 28, 28))["relu2"].window(2, 2)
+effective["relu2"] = effective_receptive_field(cnn, images[:500], "relu2")
 print("layer   size  inner half: of the area  of the influence")
-for name in ["relu2", *names[2:]]:
+for name in ["relu2", *stages]:
     top, left, bottom, right = windows[name]
     size = bottom - top
-    inner = np.s_[
-        top + size // 4 : bottom - size // 4, left + size // 4 : right - size // 4
-    ]
-    share = effective[name][inner].sum() / effective[name].sum()
-    area = effective[name][inner].size / size**2
+    whole = effective[name][top:bottom, left:right]
+    inner = whole[size // 4 : -(size // 4), size // 4 : -(size // 4)]
+    area, share = inner.size / whole.size, inner.sum() / whole.sum()
     print(f"{name:8}{size:4}{area:24.0%}{share:18.0%}")
 
 # %%
@@ -202,11 +201,11 @@ for name in ["relu2", *names[2:]]:
 
 resnet.conv1.stride = (1, 1)
 fields = receptive_field(resnet, (3, 448, 448))
-for name in names:
+for name in ["conv1", "maxpool", *stages]:
     print(f"{name:9}{fields[name].size[0]:4}{fields[name].stride[0]:6}")
 
 # %%
-# About half, as all later steps are half as long; the 7 pixels of the first window stay.
-# The maps, in exchange, have four times as many units to compute.
+# About half, as all later steps are half as long; the first window stays.
+# In exchange, there are four times as many units to compute.
 #
 # Next: which pixels a decision rests on.

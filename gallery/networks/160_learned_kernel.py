@@ -13,27 +13,34 @@ from torch import nn
 
 from cnnviz.datasets import dog, mnist_tensors
 from cnnviz.kernels import SOBEL_X
-from cnnviz.plotting import plot_feature_maps, plot_history, plot_kernels
+from cnnviz.plotting import (
+    plot_digits,
+    plot_feature_maps,
+    plot_history,
+    plot_kernels,
+)
 
 # %%
 # Questions and answers
 # ---------------------
-# Examples come in pairs: a picture and what the unknown filter makes of it. Here are
-# three of the twenty.
+# Examples come in pairs: a picture, and what the unknown filter makes of it. First four
+# of the twenty pictures:
+
+pictures, labels = mnist_tensors(train=True)
+pictures = pictures[:20]
+figure = plot_digits(pictures[:4], labels[:4], columns=4)
+figure.suptitle("The questions.")
+
+# %%
+# And the answers. Look at the two sides of an upright stroke.
 
 sobel = torch.tensor(SOBEL_X, dtype=torch.float32)
-pictures, _ = mnist_tensors(train=True)
-pictures = pictures[:20]
 answers = F.conv2d(pictures, sobel[None, None])
-inner = pictures[:3, 0, 1:-1, 1:-1]
-figure = plot_feature_maps(
-    torch.cat([inner, answers[:3, 0]]),
-    titles=["picture"] * 3 + ["answer"] * 3,
-    columns=3,
-)
+titles = [f"answer to the {label}" for label in labels[:4]]
+figure = plot_feature_maps(answers[:4, 0], titles=titles, columns=4)
 figure.suptitle(
-    "Left sides of strokes get positive answers, right sides negative ones. Whoever "
-    "sees only these pairs could guess the rule.",
+    "Positive where a stroke begins, negative where it ends, nothing along horizontal "
+    "strokes. From such pairs one could guess the rule.",
     wrap=True,
 )
 
@@ -62,8 +69,9 @@ for _ in range(500):
 axes = plot_history({"loss": losses}, ylabel="mean squared difference")
 axes.set_yscale("log")
 axes.figure.suptitle(
-    f"From {losses[0]:.1f} to {losses[-1]:.0e}: fast at first, then slower and slower, "
-    "and never up.",
+    f"From {losses[0]:.1f} to {losses[-1]:.0e}: steep at first, then slower. Some "
+    "combinations of weights make little difference to the pictures, and these come "
+    "last.",
     wrap=True,
 )
 

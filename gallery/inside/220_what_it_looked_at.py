@@ -1,0 +1,225 @@
+"""
+Which pixels a decision rests on
+================================
+
+Two ways to ask the trained network what it looked at: the gradient, and covering parts
+of the picture. They disagree, so we test both by erasing the pixels that they name.
+"""
+
+import itertools
+
+import matplotlib.pyplot as plt
+import torch
+
+from cnnviz.datasets import mnist_tensors
+from cnnviz.models import CNN
+from cnnviz.plotting import plot_digits, plot_history, plot_images, plot_overlay
+from cnnviz.training import evaluate, fit
+
+# %%
+# Four digits
+# -----------
+# The trained network of the earlier pages, three digits that it reads well, and the
+# mistake that it is most certain of.
+
+SNAPSHOTS = (0, 10, 30, 100, 300, 470)
+torch.manual_seed(0)
+cnn = CNN()
+fit(
+    cnn,
+    *mnist_tensors(train=True),
+    learning_rate=0.03,
+    snapshots=SNAPSHOTS,
+    cache=True,
+)
+images, labels = mnist_tensors(train=False)
+result = evaluate(cnn, images, labels)
+certainty = result.probabilities.amax(dim=1)
+worst = result.mistakes[certainty[result.mistakes].argmax()].item()
+chosen = [0, 1, 4, worst]
+digits, answers = images[chosen], result.predictions[chosen]
+figure = plot_digits(digits, labels[chosen], predictions=answers, columns=4)
+figure.suptitle(
+    f"The last is a {labels[worst]}, says its label. The network says "
+    f"{result.predictions[worst]} with a probability of {certainty[worst]:.3f}.",
+    wrap=True,
+)
+
+# %%
+# The gradient
+# ------------
+# How much would the score of the answer change if one pixel changed a little? That is
+# the gradient of the score with respect to the pixels (Simonyan and others, 2014). One
+# run backwards gives it for all pixels. Its size is called saliency.
+
+pixels = digits.clone().requires_grad_()
+scores = cnn(pixels).gather(1, answers[:, None])
+(gradient,) = torch.autograd.grad(scores.sum(), pixels)
+saliency = gradient.abs()[:, 0]
+
+# %%
+# Drawn over the digits, made pale for it. Is the colour on the strokes?
+
+titles = [f"answer {answer}" for answer in answers]
+figure, axes = plt.subplots(1, 4, figsize=(7.2, 2.1), layout="compressed")
+for ax, digit, heat, title in zip(axes, digits, saliency, titles, strict=True):
+    plot_overlay(1 - digit[0] / 3, heat, ax, title=title)
+ink = digits[:, 0] > 0.5
+share = saliency[ink].sum() / saliency.sum()
+figure.suptitle(
+    f"Some of it: {share:.0%} lies on ink, which is {ink.float().mean():.0%} of all "
+    "pixels. The rest lies around it, where more ink would change the score.",
+    wrap=True,
+)
+
+# %%
+# Covering
+# --------
+# The other way needs no gradient. Cover a part, ask again, and see how far the score
+# drops (Zeiler and Fergus, 2014). Our patch has 4 × 4 pixels, is black like the empty
+# ground, and moves in steps of two: 169 places, one batch for each digit.
+
+starts = range(0, 25, 2)
+covers = torch.zeros(169, 1, 28, 28)
+for cover, (row, column) in zip(covers, itertools.product(starts, starts), strict=True):
+    cover[0, row : row + 4, column : column + 4] = 1
+with torch.no_grad():
+    covered = torch.stack([cnn(digit * (1 - covers)) for digit in digits])
+before = result.logits[chosen]
+drops = [before[i, answer] - covered[i, :, answer] for i, answer in enumerate(answers)]
+
+# %%
+# A pixel lies under several patches and gets the mean of their drops. Where covering
+# raises the score, nothing is drawn.
+
+shares = covers[:, 0] / covers[:, 0].sum(dim=0)
+importance = torch.einsum("np,phw->nhw", torch.stack(drops), shares).clamp(min=0)
+figure, axes = plt.subplots(1, 4, figsize=(7.2, 2.1), layout="compressed")
+for ax, digit, heat, title in zip(axes, digits, importance, titles, strict=True):
+    plot_overlay(1 - digit[0] / 3, heat, ax, title=title)
+figure.suptitle(
+    "Smoother, and on the strokes. Black on black changes nothing, so this method "
+    "cannot see what matters by being empty.",
+    wrap=True,
+)
+
+# %%
+# Why it is wrong
+# ---------------
+# The network's answer to the fourth digit rests on the strokes that have colour; the
+# others count for little. Of all places of the patch, the next figure shows the one
+# where covering helps the label most against the answer.
+
+label, answer = labels[worst], answers[3]
+place = (covered[3, :, label] - covered[3, :, answer]).argmax()
+figure = plot_digits(
+    torch.stack([digits[3], digits[3] * (1 - covers[place])]),
+    [label, label],
+    predictions=[answer, covered[3, place].argmax()],
+)
+right = (covered[3].argmax(dim=1) == label).sum()
+figure.suptitle(
+    f"On the right, the sixteen pixels are gone that spoke most for {answer} and "
+    f"against {label}. At {right} of 169 places, covering makes it read {label}.",
+    wrap=True,
+)
+
+# %%
+# Do they tell the truth?
+# -----------------------
+# A map that looks right to us need not be right. So erase the pixels that a method
+# calls most important: the probability of the answer must fall faster than with pixels
+# chosen by chance. Only ink can be erased, so all choose among ink. We take the first
+# 100 test digits that have at least forty pixels of it.
+
+ink = (images > 0.5).flatten(1)
+many = (ink.sum(dim=1) >= 40).nonzero().flatten()[:100]
+ink, given = ink[many], result.predictions[many][:, None]
+pixels = images[many].requires_grad_()
+(gradient,) = torch.autograd.grad(cnn(pixels).gather(1, given).sum(), pixels)
+pixels = pixels.detach()
+with torch.no_grad():
+    covered = torch.stack([cnn(digit * (1 - covers)) for digit in pixels])
+scores = covered.gather(2, given[:, :, None].expand(-1, 169, 1))[..., 0]
+
+# %%
+# Each ranking puts the ink of a digit in order, and the first twenty pixels become
+# black. Covering takes ink away in clumps, so chance may try that, too.
+
+torch.manual_seed(0)
+rankings = {
+    "chance": torch.rand(100, 784),
+    "chance, clumps": torch.einsum("np,phw->nhw", torch.rand(100, 169), shares),
+    "gradient": gradient.abs(),
+    "covering": -torch.einsum("np,phw->nhw", scores, shares),
+}
+orders = {
+    name: ranking.flatten(1).where(ink, -torch.inf).argsort(dim=1, descending=True)
+    for name, ranking in rankings.items()
+}
+pixels = pixels.flatten(1)
+erased = [pixels.scatter(1, order[:, :20], 0)[1] for order in orders.values()]
+examples = torch.stack([pixels[1], *erased]).view(-1, 28, 28)
+figure = plot_images(examples, ["whole", *orders], columns=5)
+named = [
+    torch.zeros(100, 784).scatter(1, order[:, :20], 1) for order in orders.values()
+]
+figure.suptitle(
+    "One of the digits. Over all 100, gradient and covering have "
+    f"{(named[2] * named[3]).sum(dim=1).mean():.1f} of twenty pixels in common; "
+    f"chance would have {(400 / ink.sum(dim=1)).mean():.1f}.",
+    wrap=True,
+)
+
+# %%
+# Over all 100 digits, and from none to forty pixels:
+
+counts = range(0, 41, 5)
+curves = {name: [] for name in orders}
+for (name, order), count in itertools.product(orders.items(), counts):
+    erased = pixels.scatter(1, order[:, :count], 0).view(-1, 1, 28, 28)
+    with torch.no_grad():
+        probability = cnn(erased).softmax(dim=1).gather(1, given).mean()
+    curves[name].append(probability.item())
+axes = plot_history(
+    {name: (counts, curve) for name, curve in curves.items()},
+    xlabel="pixels erased",
+    ylabel="probability of the answer",
+)
+axes.set_ylim(0, 1.02)
+at_20 = "; ".join(f"{name}: {curve[4]:.2f}" for name, curve in curves.items())
+axes.figure.suptitle(f"After twenty pixels, {at_20}.", wrap=True)
+
+# %%
+# Both methods know something that chance doesn't, and covering knows more. It has an
+# advantage: its question is that of the test, what happens without this ink. The
+# gradient's size tells what a small change would do, up or down.
+#
+# To take away
+# ------------
+# There is no single map of "what the network looked at". The gradient shows where a
+# small change matters, covering shows what would be missed. Erasing tells how well they
+# do it. Even that has a limit: a digit with holes is unlike all that the network learned
+# from, and some of the fall comes from that.
+#
+# Try it
+# ------
+# Ask the gradient the question of the test. Erasing a pixel of brightness :math:`x`
+# changes it by :math:`-x`, so the score should fall by about gradient × pixel. Keep the
+# sign this time.
+
+ranking = (gradient.flatten(1) * pixels).where(ink, -torch.inf)
+order = ranking.argsort(dim=1, descending=True)
+erased = pixels.scatter(1, order[:, :20], 0).view(-1, 1, 28, 28)
+with torch.no_grad():
+    probability = cnn(erased).softmax(dim=1).gather(1, given).mean()
+print(f"after twenty pixels, gradient × pixel: {probability:.2f}; {at_20}")
+against = gradient.flatten(1).gather(1, orders["gradient"][:, :20]) < 0
+print(f"without the sign, erased against the answer: {against.float().mean():.0%}")
+
+# %%
+# One run backwards now does about as well as 169 runs with a patch. It is the sign that
+# was missing: some of the largest gradients are negative. Their pixels speak against
+# the answer, so erasing them helps it.
+#
+# Next: a network and a picture of your own.
