@@ -82,8 +82,9 @@ def fit(
         model before training.
     cache : bool, default False
         Keep the result in the cache folder, by a hash of everything it depends on
-        (the source of the model's classes, its initial weights, the data, the
-        settings, the versions), and read it from there the next time.
+        (the source of the model's classes, its initial weights, which of them are
+        trained, the data, the settings, the versions), and read it from there the
+        next time.
     progress : bool, default True
         Show a progress bar.
 
@@ -307,6 +308,7 @@ def _key(model, images, labels, settings):
         torch.__version__,
         torch.get_num_threads(),
         list(model.state_dict()),
+        [parameter.requires_grad for parameter in model.parameters()],
     )
     digest.update(repr(described).encode())
     for tensor in (images, labels, *model.state_dict().values()):

@@ -24,7 +24,7 @@ def split(figure):
 
 
 @given(arrays(np.float64, (2, 3), elements=st.floats(-1e6, 1e6)))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_signed_limits_are_symmetric(values):
     image = plot_signed(values, colorbar=False).images[0]
     low, high = image.get_clim()

@@ -28,7 +28,7 @@ def shown(ax):
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=5)))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_contrast_of_bytes_is_never_stretched(pixels):
     ax = plot_image(pixels)
     np.testing.assert_array_equal(shown(ax), pixels)
@@ -37,7 +37,7 @@ def test_contrast_of_bytes_is_never_stretched(pixels):
 
 
 @given(arrays(np.float32, (2, 3), elements=st.floats(0, 1, width=32)))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_contrast_of_floats_is_never_stretched(pixels):
     ax = plot_image(pixels)
     np.testing.assert_array_equal(shown(ax), pixels)
@@ -215,7 +215,7 @@ def boxes(draw):
 
 
 @given(boxes())
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_boxes_cover_their_pixels_and_are_in_view(box):
     top, left, bottom, right = box
     ax = plot_boxes(np.zeros((8, 6)), box)

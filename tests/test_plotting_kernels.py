@@ -28,7 +28,7 @@ def written(ax):
 
 
 @given(kernels)
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_weights_are_written_and_colours_centred_on_zero(kernel):
     ax = plot_kernel(kernel)
     image = ax.images[0]

@@ -120,7 +120,9 @@ def test_a_kept_result_is_read_and_not_made_again(data, tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("change", ["weights", "image", "label", "epochs", "seed"])
+@pytest.mark.parametrize(
+    "change", ["weights", "frozen", "image", "label", "epochs", "seed"]
+)
 def test_another_cause_is_another_result(data, tmp_path, monkeypatch, change):
     monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
     fit(make_model(), *data, cache=True, progress=False)
@@ -128,6 +130,8 @@ def test_another_cause_is_another_result(data, tmp_path, monkeypatch, change):
     model, settings = make_model(), {}
     if change == "weights":
         model = make_model(1)
+    elif change == "frozen":
+        next(model.parameters()).requires_grad = False
     elif change == "image":
         images[7, 0, 0, 0] += 1e-6
     elif change == "label":

@@ -213,8 +213,8 @@ def plot_boxes(image, boxes, ax=None, *, labels=None, title=None):
     Examples
     --------
     >>> ax = plot_boxes([[0, 255, 0]], [(0, 1, 1, 3)], labels=["window"])
-    >>> ax.patches[0].get_bbox().bounds
-    (0.5, -0.5, 2.0, 1.0)
+    >>> ax.patches[0].get_xy(), ax.patches[0].get_width()
+    ((0.5, -0.5), 2.0)
     """
     pixels, white = as_pixels(image)
     words = "boxes (B, 4): top, left, bottom, right"
@@ -307,7 +307,7 @@ def _as_pictures(images):
 
 def _draw_box(ax, box, label, color, above):
     """Draw one box, its label above it or below."""
-    top, left, bottom, right = box - 0.5
+    top, left, bottom, right = (box - 0.5).tolist()
     ax.add_patch(
         Rectangle(
             (left, top),

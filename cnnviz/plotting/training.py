@@ -124,7 +124,7 @@ def plot_confusion_matrix(matrix, ax=None, *, title=None, labels=None):
         np.ma.masked_array(matrix, diagonal),
         cmap=mpl.colormaps["Oranges"].with_extremes(bad="#dddddd"),
         vmin=0,
-        vmax=matrix[~diagonal].max(initial=0) or 1,
+        vmax=float(matrix[~diagonal].max(initial=0)) or 1.0,
         interpolation="nearest",
     )
     write_values(image, matrix, lambda count: str(count or ""))

@@ -109,8 +109,9 @@ for digit, score in enumerate(activations["fc"][0]):
 # %%
 # A wrong name
 # ------------
-# Names are easily mistyped. The error says which ones are close. Afterwards the model
-# is as it was before: no hook is left on it, and it is in the mode it was in.
+# Names are easily mistyped. The error says which ones are close. Right or wrong, the
+# model is afterwards as it was before: without hooks, and in the mode it was in, which
+# after training is that for evaluation.
 
 try:
     record_activations(cnn, images[:1], layers=["conv1", "conv3"])
@@ -136,8 +137,8 @@ for name, output in activations.items():
 
 # %%
 # The last column is the smallest value: negative before the ReLU, zero after it, though
-# this ReLU overwrites its input. Left out above are the layers inside the four stages.
-# Their names say where they are; ``relu:2`` is the second use of the same module.
+# this ReLU overwrites its input. Left out are the layers inside the four stages. Their
+# names say where they are; ``relu:2`` is the second use of the same module.
 
 inside = [name for name in activations if name.startswith("layer1.0")]
 print(f"{len(activations)} in all, of these in one block:", *inside, sep="\n")

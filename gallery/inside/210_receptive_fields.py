@@ -68,8 +68,8 @@ windows = [
 axes = plot_boxes(digit[0, 0], windows, labels=["relu2", "conv2", "conv1"])
 axes.set_title("three receptive fields")
 axes.figure.suptitle(
-    f"The unit in row {row}, column {column} of relu2 sees 16 of 28 pixels each way; a "
-    "unit of conv1 sees a piece of a line.",
+    f"The unit in row {row}, column {column} of relu2 sees 16 of 28 pixels each way, a "
+    "unit of conv1 only 5.",
     wrap=True,
 )
 
@@ -110,7 +110,7 @@ for channel in range(6):
 figure = plot_digits(torch.stack(patches), sources, columns=8)
 mixed = sum(len(set(sources[i : i + 8])) > 1 for i in range(0, 48, 8))
 figure.suptitle(
-    "Each row is one filter. Windows of a row resemble each other, yet in "
+    "Each row is one filter. Most of its windows resemble each other, yet in "
     f"{mixed} of 6 rows they come from different numerals: filters know parts.",
     wrap=True,
 )
@@ -140,7 +140,7 @@ for name in stages:
 axes = plot_boxes(photo, list(windows.values()), labels=stages)
 axes.set_title("the middle unit of each stage")
 axes.figure.suptitle(
-    "The forehead; the head; the front of a dog with part of a bicycle; everything.",
+    "Part of a face; the head; a dog with part of a bicycle; nearly everything.",
     wrap=True,
 )
 

@@ -19,8 +19,8 @@ from cnnviz.training import evaluate, fit
 # %%
 # Four digits
 # -----------
-# The trained network of the earlier pages, three digits that it reads well, and the
-# mistake that it is most certain of.
+# The trained network is that of the page on training; its weights come from the cache
+# if that page has run here.
 
 SNAPSHOTS = (0, 10, 30, 100, 300, 470)
 torch.manual_seed(0)
@@ -32,6 +32,11 @@ fit(
     snapshots=SNAPSHOTS,
     cache=True,
 )
+
+# %%
+# We ask about three digits that it reads well, and about the mistake that it is most
+# certain of.
+
 images, labels = mnist_tensors(train=False)
 result = evaluate(cnn, images, labels)
 certainty = result.probabilities.amax(dim=1)
@@ -58,7 +63,8 @@ scores = cnn(pixels).gather(1, answers[:, None])
 saliency = gradient.abs()[:, 0]
 
 # %%
-# Drawn over the digits, made pale for it. Is the colour on the strokes?
+# Drawn over the digits, made pale for it; each panel has a scale of its own. Is the
+# colour on the strokes?
 
 titles = [f"answer {answer}" for answer in answers]
 figure, axes = plt.subplots(1, 4, figsize=(7.2, 2.1), layout="compressed")
@@ -138,13 +144,14 @@ ink, given = ink[many], result.predictions[many][:, None]
 pixels = images[many].requires_grad_()
 (gradient,) = torch.autograd.grad(cnn(pixels).gather(1, given).sum(), pixels)
 pixels = pixels.detach()
-with torch.no_grad():
-    covered = torch.stack([cnn(digit * (1 - covers)) for digit in pixels])
-scores = covered.gather(2, given[:, :, None].expand(-1, 169, 1))[..., 0]
+
+hidden = (pixels[:, None] * (1 - covers)).flatten(0, 1)
+each = given.repeat_interleave(169, dim=0)
+scores = evaluate(cnn, hidden, each[:, 0]).logits.gather(1, each).view(100, 169)
 
 # %%
-# Each ranking puts the ink of a digit in order, and the first twenty pixels become
-# black. Covering takes ink away in clumps, so chance may try that, too.
+# Each ranking puts the ink of a digit in order. Covering takes ink away in clumps, so
+# chance may try that, too.
 
 torch.manual_seed(0)
 rankings = {
@@ -157,16 +164,19 @@ orders = {
     name: ranking.flatten(1).where(ink, -torch.inf).argsort(dim=1, descending=True)
     for name, ranking in rankings.items()
 }
+
+# %%
+# The first twenty pixels of each order become black. Compare where the holes are.
+
 pixels = pixels.flatten(1)
 erased = [pixels.scatter(1, order[:, :20], 0)[1] for order in orders.values()]
 examples = torch.stack([pixels[1], *erased]).view(-1, 28, 28)
 figure = plot_images(examples, ["whole", *orders], columns=5)
-named = [
-    torch.zeros(100, 784).scatter(1, order[:, :20], 1) for order in orders.values()
-]
+named = {n: torch.zeros(100, 784).scatter(1, o[:, :20], 1) for n, o in orders.items()}
+common = (named["gradient"] * named["covering"]).sum(dim=1).mean()
 figure.suptitle(
     "One of the digits. Over all 100, gradient and covering have "
-    f"{(named[2] * named[3]).sum(dim=1).mean():.1f} of twenty pixels in common; "
+    f"{common:.1f} of twenty pixels in common; "
     f"chance would have {(400 / ink.sum(dim=1)).mean():.1f}.",
     wrap=True,
 )
@@ -199,8 +209,8 @@ axes.figure.suptitle(f"After twenty pixels, {at_20}.", wrap=True)
 # ------------
 # There is no single map of "what the network looked at". The gradient shows where a
 # small change matters, covering shows what would be missed. Erasing tells how well they
-# do it. Even that has a limit: a digit with holes is unlike all that the network learned
-# from, and some of the fall comes from that.
+# do it. Even that has a limit: a digit with holes is unlike all that the network has
+# learned from, and some of the fall comes from that.
 #
 # Try it
 # ------
@@ -213,9 +223,10 @@ order = ranking.argsort(dim=1, descending=True)
 erased = pixels.scatter(1, order[:, :20], 0).view(-1, 1, 28, 28)
 with torch.no_grad():
     probability = cnn(erased).softmax(dim=1).gather(1, given).mean()
-print(f"after twenty pixels, gradient × pixel: {probability:.2f}; {at_20}")
+print(f"after twenty pixels, gradient × pixel: {probability:.2f}")
+print(f"before: {curves['gradient'][4]:.2f}, covering: {curves['covering'][4]:.2f}")
 against = gradient.flatten(1).gather(1, orders["gradient"][:, :20]) < 0
-print(f"without the sign, erased against the answer: {against.float().mean():.0%}")
+print(f"erased before, though the sign was negative: {against.float().mean():.0%}")
 
 # %%
 # One run backwards now does about as well as 169 runs with a patch. It is the sign that

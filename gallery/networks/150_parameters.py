@@ -81,8 +81,8 @@ print(
 
 figure = plot_architecture(cnn, (1, 28, 28))
 figure.suptitle(
-    "Stacks of maps in proportion to their sides. The first convolution has the largest "
-    "output and almost no parameters.",
+    "Stacks of maps in proportion to their sides. The first convolution has the "
+    "largest output and almost no parameters.",
     wrap=True,
 )
 
@@ -143,7 +143,7 @@ for neurons in (6, 7, 8):
     print(f"{neurons} neurons: {count:,}", "fits" if fits else "too many")
 
 # %%
-# Seven, since each costs a weight for every pixel. Whether the CNN's parameters are also
-# better spent has to be measured, and will be.
+# Seven, since each costs a weight for every pixel. Whether the CNN's parameters are
+# also better spent has to be measured, and will be.
 #
 # Next: where good weights come from.

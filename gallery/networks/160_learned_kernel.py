@@ -132,8 +132,8 @@ figure.suptitle(
 #
 # Try it
 # ------
-# Learn from pictures without any vertical edge: smear each row of a digit into its mean.
-# Sobel's answer to these is zero everywhere.
+# Learn from pictures without any vertical edge: smear each row of a digit into its
+# mean. Sobel's answer to these is zero everywhere.
 
 torch.manual_seed(0)
 smeared = pictures.mean(dim=3, keepdim=True).expand(20, 1, 28, 28)

@@ -46,8 +46,8 @@ curves = {
 axes = plot_history(curves, ylabel="training loss, nats")
 axes.set_yscale("log")
 axes.figure.suptitle(
-    "The CNN's loss falls further, and stays lower. The MLP is a little better than its "
-    "curve: dropout is on during training.",
+    "The CNN's loss falls further, and stays lower. The MLP is a little better than "
+    "its curve: dropout is on during training.",
     wrap=True,
 )
 
@@ -71,11 +71,11 @@ for step in SNAPSHOTS:
 
 answers = {"MLP": evaluate(mlp, *test), "CNN": evaluate(cnn, *test)}
 for model, (name, answer) in zip((mlp, cnn), answers.items(), strict=True):
-    wrong, count = len(answer.mistakes), count_parameters(model)
     error = (answer.accuracy * (1 - answer.accuracy) / 10_000) ** 0.5
     print(
-        f"{name} {count:7,} parameters {wrong:4} wrong: {answer.accuracy:.2%} ± {error:.2%}"
+        f"{name}: {count_parameters(model):,} parameters, {answer.accuracy:.2%} right"
     )
+    print(f"     standard error {error:.2%}, {len(answer.mistakes)} wrong")
 
 # %%
 # .. note::

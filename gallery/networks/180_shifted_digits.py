@@ -130,8 +130,8 @@ for pixels in range(7):
 # What moves along
 # ----------------
 # A convolution looks at every place with the same weights. So when the digit moves, its
-# feature maps move along, unchanged: this is called **equivariance**. Here are four maps
-# of the first layer, for a digit and for the same digit four pixels further right.
+# feature maps move along, unchanged: this is called **equivariance**. Here are four
+# maps of the first layer, for a digit and for the same digit four pixels further right.
 
 here = record_activations(cnn, images[:1])
 there = record_activations(cnn, F.pad(images[:1], (4, -4, 0, 0)))
@@ -142,8 +142,8 @@ figure = plot_feature_maps(
     columns=4,
 )
 figure.suptitle(
-    "The lower row is the upper one, two pixels further right: a pixel after pooling is "
-    "two pixels before it.",
+    "The lower row is the upper one, two pixels further right: a pixel after pooling "
+    "is two pixels before it.",
     wrap=True,
 )
 
@@ -158,10 +158,11 @@ for layer, pixels in (("conv1", 1), ("relu1", 2), ("relu2", 4)):
 print(f"largest value in relu2: {here['relu2'].max():.1f}")
 
 # %%
-# Up to ``relu2``, nothing is lost but what leaves the picture. The last layer then has a
-# weight of its own for each place of each map. It is like the MLP in that; but a place
-# is four pixels wide here, and pooling passes on the strongest answer from anywhere in
-# it. So the net is **not invariant**: it bears small moves and not large ones.
+# Up to ``relu2``, nothing is lost but what leaves the picture. The last layer then has
+# a weight of its own for each place of each map. It is like the MLP in that; but a
+# place is four pixels wide here, and pooling passes on the strongest answer from
+# anywhere in it. So the net is **not invariant**: it bears small moves and not large
+# ones.
 
 scores = torch.cat([here["fc"], there["fc"]])
 print("scores in place:   ", scores[0].numpy().round(1))
@@ -170,10 +171,10 @@ print("moved by 4 pixels: ", scores[1].numpy().round(1))
 # %%
 # To take away
 # ------------
-# What a convolution finds, it finds everywhere: move the digit, and its maps move along.
-# The MLP has learned each pixel separately, and a moved digit meets weights that were
-# made for something else. Convolution is equivariant; for an answer that doesn't change
-# at all, the layers behind must forget the place.
+# What a convolution finds, it finds everywhere: move the digit, and its maps move
+# along. The MLP has learned each pixel separately, and a moved digit meets weights that
+# were made for something else. Convolution is equivariant; for an answer that doesn't
+# change at all, the layers behind must forget the place.
 #
 # Try it
 # ------
