@@ -4,10 +4,8 @@
 """
 
 from collections.abc import Iterable
-from functools import cache
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from cnnviz._probing import check_layer, check_model, layers_of, tensors_in, watched
 from cnnviz._validation import describe, invalid
@@ -33,8 +31,8 @@ def record_activations(model, x, layers=None):
     -------
     dict of str to torch.Tensor
         The outputs without gradients, in the order in which the layers finished (so
-        a block comes after the layers inside it). Tensors may share memory with each
-        other and with `x`: clone one before you change it.
+        a block comes after the layers inside it). They are yours to change: writing
+        into one changes no other, nor `x`.
 
     Raises
     ------
@@ -58,8 +56,8 @@ def record_activations(model, x, layers=None):
     ``F.relu(x)``, have none of their own.
 
     An entry holds what the layer returned, also where a later operation works in
-    place (``ReLU(inplace=True)``, ``out += identity``). It is copied just before such
-    a write; everything else is recorded without a copy.
+    place (``ReLU(inplace=True)``, ``out += identity``). Memory is shared until then:
+    what nothing writes into is not copied.
 
     Examples
     --------
@@ -75,10 +73,16 @@ def record_activations(model, x, layers=None):
         if not isinstance(part, torch.Tensor):
             expected = "a tensor or a tuple of tensors"
             raise invalid("x", expected, describe(part), TypeError)
-    recorder = _Recorder()
-    with watched(_chosen(model, layers), recorder.record), torch.no_grad(), recorder:
+    outputs = {}
+
+    def record(name, module, output):
+        """Keep each tensor as it is now: later operations may work in place."""
+        for part, tensor in tensors_in(name, output):
+            outputs[part] = _snapshot(tensor)
+
+    with watched(_chosen(model, layers), record), torch.no_grad():
         model(*inputs)
-    return {name: output.detach() for name, output in recorder.outputs.items()}
+    return outputs
 
 
 def _chosen(model, names):
@@ -94,49 +98,16 @@ def _chosen(model, names):
     return [(name, module) for name, module in layers if name in names]
 
 
-class _Recorder(TorchDispatchMode):
-    """Keeps outputs, and copies one just before an operation writes into its memory."""
+def _snapshot(tensor):
+    """Return a tensor's present values: a copy that is made when one is written to.
 
-    supports_higher_order_operators = True
-
-    def __init__(self):
-        super().__init__()
-        self.outputs = {}
-        self._names = {}  # by memory: the outputs that lie in it and are not copies
-
-    def record(self, name, module, output):
-        """Keep each tensor of a layer's output."""
-        for part, tensor in tensors_in(name, output):
-            self.outputs[part] = tensor
-            self._names.setdefault(_memory(tensor), []).append(part)
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        for position, name in _written(operation):
-            value = args[position] if position < len(args) else kwargs.get(name)
-            for tensor in value if isinstance(value, (list, tuple)) else [value]:
-                if isinstance(tensor, torch.Tensor):
-                    self._copy_outputs_in(_memory(tensor))
-        return operation(*args, **kwargs)
-
-    def _copy_outputs_in(self, memory):
-        for name in self._names.pop(memory, ()):
-            self.outputs[name] = self.outputs[name].clone()
-
-
-def _memory(tensor):
-    """Identify the memory of a tensor, which its views share."""
-    if tensor.layout is not torch.strided:
-        return tensor.layout  # no memory of its own to ask for: one for all of them
-    return tensor.untyped_storage()._cdata
-
-
-@cache
-def _written(operation):
-    """Return position and name of each argument that an operation writes into."""
-    schema = getattr(operation, "_schema", None)
-    return [
-        (position, argument.name)
-        for position, argument in enumerate(schema.arguments if schema else ())
-        if argument.alias_info is not None and argument.alias_info.is_write
-    ]
+    PyTorch's copy-on-write is not documented, and only where this is checked for are
+    all writes known to respect it; elsewhere it is an ordinary copy.
+    """
+    tensor = tensor.detach()
+    if tensor.device.type in ("cpu", "cuda"):
+        try:
+            return tensor._lazy_clone()
+        except (AttributeError, RuntimeError):  # memory that isn't PyTorch's, sparse, …
+            pass
+    return tensor.clone()

@@ -99,19 +99,44 @@ def test_later_writes_do_not_change_what_was_recorded(names):
         assert torch.equal(recorded[name].nan_to_num(), output.nan_to_num()), name
 
 
-def test_outputs_that_nothing_overwrites_are_not_copied():
+def address(tensor):
+    """Tell where a tensor's values are; its `data_ptr` would make the copy."""
+    return torch._C._data_address(tensor)
+
+
+def test_outputs_are_copied_only_where_something_writes():
     outputs = []
     model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.ReLU(inplace=True))
     for layer in model:
         layer.register_forward_hook(lambda *call: outputs.append(call[-1]))
     recorded = record_activations(model, torch.rand(1, 2))
-    pointers = [recorded[name].data_ptr() for name in ("0", "1", "2")]
-    assert [output.data_ptr() for output in outputs] == [
-        pointers[0],
-        pointers[2],
-        pointers[2],
-    ]
-    assert pointers[1] not in (pointers[0], pointers[2])
+    assert address(recorded["0"]) == address(outputs[0])
+    assert address(recorded["1"]) != address(outputs[1])
+    assert address(recorded["2"]) == address(outputs[2]) == address(recorded["output"])
+
+
+@pytest.mark.parametrize("wrap", [torch.clone, lambda x: torch.from_numpy(x.numpy())])
+def test_writing_into_what_was_recorded_changes_nothing_else(wrap):
+    model, x = nn.Sequential(nn.Identity(), nn.Flatten()), wrap(torch.ones(2, 1, 2))
+    recorded = record_activations(model, x)
+    recorded["0"].zero_()
+    recorded["1"].numpy()[:] = 2
+    x += 2
+    assert recorded["0"].unique() == 0
+    assert recorded["1"].unique() == 2
+    assert recorded["output"].unique() == 1
+    assert x.unique() == 3
+
+
+def test_recorded_weights_stay_when_training_goes_on():
+    layer = nn.Linear(2, 2)
+    model = Function(lambda x: layer.weight)
+    before = layer.weight.detach().clone()
+    recorded = record_activations(model, torch.rand(1, 2))["output"]
+    layer(torch.rand(1, 2)).sum().backward()
+    torch.optim.SGD(layer.parameters(), lr=1).step()
+    assert torch.equal(recorded, before)
+    assert not torch.equal(layer.weight, before)
 
 
 Pair = namedtuple("Pair", "mean spread")
@@ -150,10 +175,10 @@ def test_parts_of_structured_outputs_are_named_by_their_place():
         "output[1][spread]",
     ]
     output, (hidden, _) = model.lstm(x)
-    assert torch.equal(recorded["lstm[0]"], output)
-    assert torch.equal(recorded["lstm[1][0]"], hidden)
-    assert torch.equal(recorded["head[boxes]"], output + 1)
-    assert torch.equal(recorded["output[1][mean]"], hidden.mean())
+    torch.testing.assert_close(recorded["lstm[0]"], output.detach())
+    torch.testing.assert_close(recorded["lstm[1][0]"], hidden.detach())
+    torch.testing.assert_close(recorded["head[boxes]"], output.detach() + 1)
+    torch.testing.assert_close(recorded["output[1][mean]"], hidden.detach().mean())
 
 
 class Block(nn.Module):

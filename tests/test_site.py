@@ -138,7 +138,11 @@ def wheel_folder(tmp_path_factory):
 
 def test_downloaded_scripts_run_elsewhere(site, cache, wheel_folder, tmp_path):
     """Each script alone in an empty folder, with the library from the wheel."""
-    environment = os.environ | {"PYTHONPATH": str(wheel_folder), "MPLBACKEND": "agg"}
+    environment = os.environ | {
+        "PYTHONPATH": str(wheel_folder),
+        "MPLBACKEND": "agg",
+        "OMP_NUM_THREADS": "1",
+    }
 
     def run_download(script):
         (download,) = site.glob(f"_downloads/*/{script.name}")

@@ -39,7 +39,7 @@ answers = F.conv2d(pictures, sobel[None, None])
 titles = [f"answer to the {label}" for label in labels[:4]]
 figure = plot_feature_maps(answers[:4, 0], titles=titles, columns=4)
 figure.suptitle(
-    "Positive where a stroke begins, negative where it ends, nothing along horizontal "
+    "Positive where a stroke begins, negative where it ends, little along horizontal "
     "strokes. From such pairs one could guess the rule.",
     wrap=True,
 )

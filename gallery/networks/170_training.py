@@ -144,9 +144,9 @@ figure.suptitle(
 # To take away
 # ------------
 # The CNN has a hundredth of the MLP's parameters and makes less than half of its
-# mistakes. About half of what it gets wrong, the MLP gets wrong as well: those digits
-# are hard. The others fail the MLP for no reason that we can see, and the next page
-# looks for one.
+# mistakes. More than half of what it gets wrong, the MLP gets wrong as well: those
+# digits are hard. The others fail the MLP for no reason that we can see, and the next
+# page looks for one.
 #
 # Try it
 # ------

@@ -179,7 +179,7 @@ print("moved by 4 pixels: ", scores[1].numpy().round(1))
 # Try it
 # ------
 # Let the nets practise: train both once more, on digits moved at random by up to six
-# pixels. Then compare old and new nets on test digits moved likewise.
+# pixels. Then give old and new nets test digits moved likewise.
 
 torch.manual_seed(0)
 both = torch.cat([digits[0], images])
@@ -193,7 +193,7 @@ fit(mlp2, moved_train, digits[1], learning_rate=0.01, cache=True)
 fit(cnn2, moved_train, digits[1], learning_rate=0.03, cache=True)
 
 # %%
-# Accuracy on test digits in place, and moved:
+# How many of the moved test digits do they read?
 
 print("trained on      MLP          CNN")
 for name, nets in (("in place", (mlp, cnn)), ("moved", (mlp2, cnn2))):
