@@ -6,6 +6,7 @@ Arguments after ``--`` go to the tool that a session runs, for example
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -65,6 +66,18 @@ def serve(session):
         *("--watch", "gallery", "--watch", "cnnviz", "--ignore", "docs/gallery"),
         *("docs", str(SITE), *session.posargs),
     )
+
+
+@nox.session(venv_backend="none", requires=["docs"], default=False)
+def site(session):
+    """Measure every page by public tools; needs npm, Java and Chromium."""
+    tools = ROOT / ".nox" / "site"
+    shutil.copytree(ROOT / "tests" / "site", tools, dirs_exist_ok=True)
+    with session.chdir(tools):
+        npm = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund")
+        session.run(*npm, external=True, silent=True)
+        check = ("node", "check.mjs", str(SITE))
+        session.run(*check, *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none", requires=["dev"], default=False)

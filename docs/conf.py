@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cnnviz
 
@@ -23,13 +24,17 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "notfound.extension",
     "sphinxext.opengraph",
     "cards",
+    "downloads",
     "examples",
     "mathml",
     "policy",
     "rebuild",
 ]
+if SITE_URL:
+    extensions.append("sphinx_sitemap")
 exclude_patterns = ["_build", "gallery/**/*.ipynb", "gallery/**/*.py"]
 nitpicky = True
 nitpick_ignore_regex = [
@@ -63,6 +68,10 @@ html_theme_options = {
         "color-brand-content": "#6cb2ff",
     },
 }
+
+notfound_urls_prefix = urlsplit(SITE_URL).path or "/"
+sitemap_url_scheme = "{link}"
+sitemap_excludes = ["search.html", "genindex.html", "py-modindex.html", "404.html"]
 
 ogp_site_url = SITE_URL
 ogp_site_name = "cnnviz"

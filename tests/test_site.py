@@ -82,7 +82,8 @@ def test_links_lead_somewhere(site, pages):
             if link.startswith(("https://", "mailto:", "data:")):
                 continue
             address, fragment = urldefrag(link)
-            target = (path.parent / unquote(address.split("?")[0])).resolve()
+            base = site if address.startswith("/") else path.parent
+            target = (base / unquote(address.split("?")[0]).lstrip("/")).resolve()
             target = path if not address else target
             anchors = pages[target].ids if fragment and target in pages else {fragment}
             if not target.is_file() or fragment not in anchors:
