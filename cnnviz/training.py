@@ -86,7 +86,7 @@ def fit(
         trained, the data, the settings, the versions), and read it from there the
         next time.
     progress : bool, default True
-        Show a progress bar.
+        Show a progress bar. The environment variable ``TQDM_DISABLE=1`` hides it, too.
 
     Returns
     -------
@@ -157,8 +157,8 @@ def _train(
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, learning_rate, total_steps=steps
         )
-        bar = tqdm(total=steps, unit="step", disable=not progress, desc="training")
-        with bar:
+        shown = {} if progress else {"disable": True}
+        with tqdm(total=steps, unit="step", desc="training", **shown) as bar:
             for _ in range(epochs):
                 for batch in torch.randperm(len(images)).split(batch_size):
                     loss = F.cross_entropy(model(images[batch]), labels[batch])

@@ -12,6 +12,9 @@ SITE_URL = os.environ.get("CNNVIZ_SITE_URL", "")
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_ext"))
 
+# The same pages in every build: no progress bars in what cells print.
+os.environ["TQDM_DISABLE"] = "1"
+
 project = "cnnviz"
 author = "The cnnviz developers"
 copyright = "The cnnviz developers, MIT licence"

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -117,6 +118,11 @@ def test_every_figure_has_a_caption_and_two_themes(site, pages):
         figures = [image for image in pages[path].images if "_images" in image["src"]]
         dark = [image for image in figures if "_dark" in image["src"]]
         assert len(figures) == 2 * len(dark) == pages[path].captions, script
+
+
+def test_no_page_tells_how_long_it_took(pages):
+    for path in pages:
+        assert not re.search(r"\d(it|step)/s|step/s", path.read_text("utf-8")), path
 
 
 def test_search_finds_what_readers_ask_for(site):
