@@ -32,6 +32,7 @@ extensions = [
     "cards",
     "downloads",
     "examples",
+    "inventories",
     "mathml",
     "policy",
     "rebuild",
