@@ -76,4 +76,4 @@ def bench_activations(benchmark, batch, recorder):
     model = resnet18().eval()
     x = torch.randn(batch, 3, 224, 224)
     record = RECORDERS[recorder](model)
-    benchmark.pedantic(record, (model, x), rounds=40 // batch + 10, warmup_rounds=3)
+    benchmark.pedantic(record, (model, x), rounds=24 // batch + 9, warmup_rounds=2)
