@@ -59,13 +59,7 @@ def summarize(model, input_shape):
     -------
     tuple of LayerSummary
         A row for each call of a module that holds no other modules. Together the rows
-        count every parameter of the model once, and so there are rows, too, for
-
-        - modules that hold parameters beside other modules, such as a class token
-          (the model as a whole is called ``"output"``);
-        - modules with parameters that do not run, at the end: their shape is empty,
-          their description "not called". They may serve in training only, or their
-          parameters are used by the module around them.
+        count every parameter of the model once; see the notes.
 
     Raises
     ------
@@ -78,6 +72,12 @@ def summarize(model, input_shape):
     -----
     Only modules are seen, not functions called in between, such as ``F.relu(x)`` or
     ``torch.flatten(x, 1)``. Padding is not described: the output's shape shows it.
+
+    For the parameters to be whole, there are two more kinds of rows. Modules that hold
+    parameters beside other modules, such as a class token, have one (the model as a
+    whole is called ``"output"``). So have modules with parameters that do not run; they
+    come at the end, with an empty shape and the description "not called". They may
+    serve in training only, or their parameters are used by the module around them.
 
     Examples
     --------

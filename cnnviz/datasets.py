@@ -112,10 +112,9 @@ def mnist_tensors(train=True):
 
     Returns
     -------
-    images : torch.Tensor
-        (N, 1, 28, 28) float32 from 0 (black) to 1 (white), as `mnist` gives them.
-    labels : torch.Tensor
-        (N,) int64 from 0 to 9.
+    tuple of torch.Tensor
+        The images, (N, 1, 28, 28) float32 from 0 (black) to 1 (white), as `mnist` gives
+        them, and their labels, (N,) int64 from 0 to 9.
 
     Examples
     --------

@@ -38,8 +38,6 @@ def test_modules_are_reached_through_the_package():
 
 
 def test_importing_the_package_loads_neither_torch_nor_pyplot():
-    code = (
-        "import cnnviz, sys; print({'torch', 'matplotlib'} & set(sys.modules))"
-    )
+    code = "import cnnviz, sys; print({'torch', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "set()"

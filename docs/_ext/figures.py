@@ -99,7 +99,7 @@ def save(figure, path):
     image = Image.open(png)
     image.save(path, lossless=True, quality=40)
     if path.stat().st_size > LARGEST_LOSSLESS:
-        image.save(path, quality=85)
+        image.save(path, quality=75)
 
 
 def darken(figure):

@@ -1,8 +1,6 @@
 """How much faster than one annotation a cell `plot_pixel_values` is.
 
-Both draw the same figure, from its creation to the PNG. Run it by its name::
-
-    python -m pytest tests/bench/bench_pixel_values.py
+Both draw the same figure, from its creation to the PNG.
 """
 
 import gzip
@@ -64,7 +62,7 @@ def with_annotations(image):
 
 @pytest.mark.parametrize("draw", [with_annotations, with_outlines])
 @pytest.mark.parametrize("image", [digit, patch])
-def test_draw(benchmark, image, draw):
+def bench_draw(benchmark, image, draw):
     benchmark.group = f"{image.__name__}: at least {4 if image is digit else 30} times"
     rounds = 1 if (image, draw) == (patch, with_annotations) else 5
     pixels = image()
