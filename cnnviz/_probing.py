@@ -29,6 +29,8 @@ def layers_of(model):
 
 def check_layer(name, argument, known):
     """Refuse a name that isn't one of `known`, and say which are."""
+    if not isinstance(name, str):
+        raise invalid(argument, "the name of a layer", describe(name), TypeError)
     if name not in known:
         close = get_close_matches(str(name), known, n=5)
         hint = f"close: {', '.join(close)}" if close else f"it has {_some_of(known)}"

@@ -41,7 +41,10 @@ def as_number(value, name, minimum=None):
     """Return `value` as a finite `float`, at least `minimum` where one is given."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise invalid(name, "a number", describe(value), TypeError)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
     if not np.isfinite(number):
         raise invalid(name, "a finite number", number)
     if minimum is not None and number < minimum:

@@ -263,6 +263,8 @@ def effective_receptive_field(model, x, layer):
         If `x` is not such a batch, finite and not empty, or the model has no such
         layer, or the layer doesn't depend on `x`.
 
+    Whatever the model itself raises passes through.
+
     References
     ----------
     W. Luo, Y. Li, R. Urtasun, R. Zemel, "Understanding the Effective Receptive Field

@@ -130,11 +130,7 @@ def edge_bank():
     return np.stack([right, -right, right.T, -right.T])
 
 
-_BORDERS = {
-    "zeros": cv2.BORDER_CONSTANT,
-    "reflect": cv2.BORDER_REFLECT_101,
-    "replicate": cv2.BORDER_REPLICATE,
-}
+_PAD_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge"}
 
 
 def apply_kernel(
@@ -202,33 +198,31 @@ def apply_kernel(
     kernel = as_array(kernel, "kernel", 2, "a kernel (kh, kw)").astype(np.float64)
     stride = as_integer(stride, "stride", 1)
     dilation = as_integer(dilation, "dilation", 1)
-    border = _BORDERS[one_of(padding_mode, "padding_mode", tuple(_BORDERS))]
+    mode = _PAD_MODES[one_of(padding_mode, "padding_mode", tuple(_PAD_MODES))]
     if convolution:
         kernel = kernel[::-1, ::-1]
-    if dilation > 1:
-        kernel = _spread(kernel, dilation)
-    (top, bottom), (left, right) = (_padding(padding, size) for size in kernel.shape)
-    if padding_mode == "reflect" and max(top, bottom, left, right) >= min(
-        image.shape[:2]
-    ):
+    spans = [(size - 1) * dilation + 1 for size in kernel.shape]
+    (top, bottom), (left, right) = (_padding(padding, span) for span in spans)
+    if mode == "reflect" and max(top, bottom, left, right) >= min(image.shape[:2]):
         raise invalid(
             "padding",
             "smaller than the image for padding_mode 'reflect'",
             f"{max(top, bottom, left, right)} for an image of "
             f"{image.shape[0]}×{image.shape[1]}",
         )
-    padded = cv2.copyMakeBorder(
-        image.astype(np.float64), top, bottom, left, right, border
-    ).reshape(top + image.shape[0] + bottom, left + image.shape[1] + right, -1)
+    padded_size = top + image.shape[0] + bottom, left + image.shape[1] + right
     height, width = (
-        size - span + 1 for size, span in zip(padded.shape, kernel.shape, strict=False)
+        size - span + 1 for size, span in zip(padded_size, spans, strict=True)
     )
     if height < 1 or width < 1:
         raise invalid(
             "kernel",
-            f"no larger than the padded image of {padded.shape[0]}×{padded.shape[1]}",
-            f"a span of {kernel.shape[0]}×{kernel.shape[1]}",
+            f"no larger than the padded image of {padded_size[0]}×{padded_size[1]}",
+            f"a span of {spans[0]}×{spans[1]}",
         )
+    planes = image.astype(np.float64).reshape(*image.shape[:2], -1)
+    padded = np.pad(planes, ((top, bottom), (left, right), (0, 0)), mode)
+    kernel = _spread(kernel, dilation)
     channels = [
         cv2.filter2D(channel, cv2.CV_64F, kernel, anchor=(0, 0))
         for channel in np.moveaxis(padded, -1, 0)

@@ -76,8 +76,10 @@ class FilterBankNet(nn.Module):
         FilterBankStages
             `conv`, `relu` and `pool`.
         """
-        x = _check_batch(x, "(N, 1, H, W)", (1, None, None))
-        height, width = self.conv.kernel_size
+        x = _check_batch(x, self.conv, "(N, 1, H, W)", (1, None, None))
+        height, width = (
+            size + self.pool.kernel_size - 1 for size in self.conv.kernel_size
+        )
         if x.shape[2] < height or x.shape[3] < width:
             got = f"{x.shape[2]}×{x.shape[3]}"
             raise invalid("x", f"images of at least {height}×{width}", got)
@@ -107,7 +109,7 @@ class _Digits(nn.Sequential):
         TypeError, ValueError
             If `x` is not such a batch.
         """
-        return super().forward(_check_batch(x, "(N, 1, 28, 28)", (1, 28, 28)))
+        return super().forward(_check_batch(x, self, "(N, 1, 28, 28)", (1, 28, 28)))
 
 
 class MLP(_Digits):
@@ -196,10 +198,11 @@ def count_parameters(model):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def _check_batch(x, expected, shape):
-    """Return `x`, which must be a float batch of the given shape (None: any)."""
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
-        raise invalid("x", f"a float tensor {expected}", describe(x), TypeError)
+def _check_batch(x, layer, expected, shape):
+    """Return `x`, which must be a batch of the layer's dtype and of a shape."""
+    dtype = next(layer.parameters()).dtype
+    if not isinstance(x, torch.Tensor) or x.dtype != dtype:
+        raise invalid("x", f"a {dtype} tensor {expected}", describe(x), TypeError)
     fits = x.ndim == 4 and all(
         wanted in (None, size) for wanted, size in zip(shape, x.shape[1:], strict=True)
     )

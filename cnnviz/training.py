@@ -10,6 +10,8 @@ import os
 import tempfile
 import time
 import warnings
+from collections.abc import Iterable
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from filelock import FileLock
 from torch import nn
 from tqdm import tqdm
 
+from cnnviz._probing import evaluating
 from cnnviz._validation import as_integer, as_number, describe, invalid
 from cnnviz.datasets import cache_folder
 
@@ -96,8 +99,8 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, shape or range, or the loss stops being
-        finite.
+        If an argument is of the wrong kind, shape or range, or the weights do not stay
+        finite. The model is then as it was before.
 
     References
     ----------
@@ -106,14 +109,28 @@ def fit(
     """
     _check_model(model)
     _check_data(images, labels)
+    if isinstance(snapshots, str) or not isinstance(snapshots, Iterable):
+        raise invalid(
+            "snapshots", "an iterable of integers", describe(snapshots), TypeError
+        )
     settings = {
         "epochs": as_integer(epochs, "epochs", 1),
-        "batch_size": as_integer(batch_size, "batch_size", 1),
+        "batch_size": min(as_integer(batch_size, "batch_size", 1), len(images)),
         "learning_rate": as_number(learning_rate, "learning_rate", 0),
         "weight_decay": as_number(weight_decay, "weight_decay", 0),
         "seed": as_integer(seed, "seed", 0),
         "snapshots": sorted({as_integer(step, "snapshots", 0) for step in snapshots}),
     }
+    steps = settings["epochs"] * -(-len(images) // settings["batch_size"])
+    if settings["snapshots"] and settings["snapshots"][-1] > steps:
+        expected = f"at most the {steps} steps taken"
+        raise invalid("snapshots", expected, settings["snapshots"][-1])
+    if settings["seed"] >= 2**63:
+        raise invalid("seed", "an integer below 2**63", settings["seed"])
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise invalid("model", "a model with parameters to train", repr(model)[:60])
+    with evaluating(model), torch.no_grad():
+        _check_scores(model(images[:1]), labels[:1], highest=int(labels.max()))
     if not cache:
         return _train(model, images, labels, **settings, progress=progress)
     path = cache_folder() / "trained" / f"{_key(model, images, labels, settings)}.pt"
@@ -139,15 +156,15 @@ def _train(
     snapshots,
     progress,
 ):
-    steps_per_epoch = -(-len(images) // batch_size)
-    steps = epochs * steps_per_epoch
-    if snapshots and snapshots[-1] > steps:
-        raise invalid("snapshots", f"at most the {steps} steps taken", snapshots[-1])
-    losses, rates, kept = [], [], {}
-    if 0 in snapshots:
-        kept[0] = _copy_state(model)
+    steps = epochs * -(-len(images) // batch_size)
+    losses, rates = [], []
+    kept = {0: _copy_state(model)} if 0 in snapshots else {}
     start = time.perf_counter()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with (
+        _undone_on_failure(model),
+        torch.random.fork_rng(devices=[]),
+        torch.enable_grad(),
+    ):
         torch.manual_seed(seed)
         model.train()
         model.to(memory_format=torch.channels_last)
@@ -171,15 +188,32 @@ def _train(
                     bar.update()
                     if len(losses) in snapshots:
                         kept[len(losses)] = _copy_state(model)
-                if not torch.isfinite(loss):
-                    raise invalid(
-                        "learning_rate",
-                        "small enough for the loss to stay finite",
-                        f"{learning_rate} with a loss of {loss.item()}",
-                    )
+        optimizer.zero_grad()
+        if not all(torch.isfinite(p).all() for p in model.parameters()):
+            raise invalid(
+                "learning_rate",
+                "with weight_decay, small enough for finite weights",
+                f"{learning_rate} with weight_decay {weight_decay}",
+            )
     model.to(memory_format=torch.contiguous_format)
     model.eval()
     return History(losses, rates, time.perf_counter() - start, kept)
+
+
+@contextmanager
+def _undone_on_failure(model):
+    """Give a model back its weights and its mode when training fails."""
+    state = _copy_state(model)
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    except Exception:
+        model.to(memory_format=torch.contiguous_format)
+        model.load_state_dict(state)
+        model.zero_grad()
+        for module, training in modes:
+            module.training = training
+        raise
 
 
 def _copy_state(model):
@@ -261,20 +295,14 @@ def evaluate(model, images, labels, *, batch_size=1000):
     _check_model(model)
     _check_data(images, labels)
     batch_size = as_integer(batch_size, "batch_size", 1)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            logits = torch.cat([model(batch) for batch in images.split(batch_size)])
-    finally:
-        model.train(was_training)
-    if logits.ndim != 2 or int(labels.max()) >= logits.shape[1]:
-        raise invalid(
-            "labels",
-            f"classes that the model's output of shape {tuple(logits.shape)} has",
-            f"a largest label of {int(labels.max())}",
-        )
-    return Evaluation(logits, labels)
+    scores = []
+    with evaluating(model), torch.no_grad():
+        for batch, wanted in zip(
+            images.split(batch_size), labels.split(batch_size), strict=True
+        ):
+            scores.append(model(batch))
+            _check_scores(scores[-1], wanted, highest=int(labels.max()))
+    return Evaluation(torch.cat(scores), labels)
 
 
 def _check_model(model):
@@ -294,6 +322,23 @@ def _check_data(images, labels):
         raise invalid("labels", f"an int64 tensor ({len(images)},)", describe(labels))
     if labels.min() < 0:
         raise invalid("labels", "classes from 0 on", int(labels.min()))
+
+
+def _check_scores(scores, labels, highest):
+    """Refuse a model that does not give a score a class for each image."""
+    if not isinstance(scores, torch.Tensor) or not scores.is_floating_point():
+        raise invalid(
+            "model", "a model that returns one tensor of floats", describe(scores)
+        )
+    if scores.ndim != 2 or len(scores) != len(labels):
+        expected = f"a model that returns ({len(labels)}, classes) for so many images"
+        raise invalid("model", expected, f"an output of shape {tuple(scores.shape)}")
+    if highest >= scores.shape[1]:
+        raise invalid(
+            "labels",
+            f"classes that the model's output of shape {tuple(scores.shape)} has",
+            f"a largest label of {highest}",
+        )
 
 
 def _key(model, images, labels, settings):

@@ -60,6 +60,7 @@ templates_path = ["_templates"]
 html_css_files = ["cnnviz.css"]
 html_baseurl = SITE_URL
 html_copy_source = False
+html_domain_indices = False
 html_show_sphinx = False
 html_scaled_image_link = False
 html_theme_options = {

@@ -130,7 +130,7 @@ def test_a_list_a_tensor_and_a_bool_image_are_images():
 
 
 def test_many_channels():
-    image = np.random.default_rng(0).normal(size=(6, 5, 40))
+    image = np.random.default_rng(0).normal(size=(6, 5, 600))
     result = apply_kernel(image, kernels.BOX_BLUR, padding="valid")
     expected = apply_kernel(image[..., 37], kernels.BOX_BLUR, padding="valid")
     np.testing.assert_array_equal(result[..., 37], expected)
@@ -254,6 +254,8 @@ def test_bad_input_is_named(arguments, error, message):
 def test_bad_options_are_named():
     with pytest.raises(ValueError, match="dilation must be an integer of at least 1"):
         apply_kernel(GOOD, [[1]], dilation=0)
+    with pytest.raises(ValueError, match=r"kernel .*5×5, got a span of 1×1000001"):
+        apply_kernel(GOOD, [[1, 1]], padding="valid", dilation=10**6)
     with pytest.raises(ValueError, match="padding_mode must be one of 'zeros'"):
         apply_kernel(GOOD, [[1]], padding_mode="mirror")
     with pytest.raises(ValueError, match=r"padding .*smaller than the image.*7.*5×5"):

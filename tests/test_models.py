@@ -81,7 +81,8 @@ def test_shared_parameters_count_once():
         (torch.rand(2, 3, 28, 28), ValueError, r"x must be .*\(2, 3, 28, 28\)"),
         (torch.rand(1, 28, 28), ValueError, r"x must be .*\(1, 28, 28\)"),
         (torch.zeros(1, 1, 28, 28, dtype=torch.uint8), TypeError, "x .*float.*uint8"),
-        (np.zeros((1, 1, 28, 28)), TypeError, "x must be a float tensor.*ndarray"),
+        (torch.rand(1, 1, 28, 28).double(), TypeError, "x .*float32.*got.*float64"),
+        (np.zeros((1, 1, 28, 28)), TypeError, "x must be a torch.float32 .*ndarray"),
     ],
 )
 def test_classifiers_name_a_wrong_input(make, x, error, message):
@@ -96,7 +97,7 @@ def test_filter_bank_names_wrong_arguments():
         FilterBankNet(np.full((1, 3, 3), np.nan))
     with pytest.raises(ValueError, match="pool_size must be an integer of at least 1"):
         FilterBankNet(edge_bank(), pool_size=0)
-    with pytest.raises(ValueError, match="x must be images of at least 4×4, got 3×3"):
-        FilterBankNet(edge_bank())(torch.rand(1, 1, 3, 3))
+    with pytest.raises(ValueError, match="x must be images of at least 5×5, got 4×4"):
+        FilterBankNet(edge_bank())(torch.rand(1, 1, 4, 4))
     with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, got list"):
         count_parameters([1])

@@ -181,3 +181,9 @@ def test_bad_input_is_named(image, format, error, message):
     with pytest.raises(error, match=message):
         plot_pixel_values(image, format=format)
     assert not plt.get_fignums()
+
+
+def test_more_pixels_than_can_be_read_are_refused():
+    with pytest.raises(ValueError, match=r"image must be at most 512 .*\(1, 513\)"):
+        plot_pixel_values(np.zeros((1, 513)))
+    assert not plt.get_fignums()

@@ -227,8 +227,18 @@ def test_progress_is_shown_when_asked(data, capsys):
         ({"learning_rate": float("nan")}, ValueError, "learning_rate must be a finite"),
         ({"weight_decay": -1}, ValueError, "weight_decay must be .* at least 0"),
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0, got -1"),
+        ({"seed": 2**64}, ValueError, "seed must be an integer below"),
+        ({"snapshots": None}, TypeError, "snapshots must be an iterable of integers"),
+        ({"labels": torch.full((300,), 5)}, ValueError, "labels .*largest label of 5"),
+        ({"model": nn.Flatten()}, ValueError, "model must be .*parameters to train"),
+        ({"weight_decay": 1e300}, ValueError, "weight_decay, small enough"),
+        ({"learning_rate": 10**400}, ValueError, "learning_rate must be a finite"),
         ({"snapshots": [99]}, ValueError, "snapshots must be at most the 4 steps"),
-        ({"learning_rate": 1e30}, ValueError, "learning_rate must be small enough"),
+        (
+            {"learning_rate": 1e30},
+            ValueError,
+            "learning_rate must be with weight_decay, small",
+        ),
     ],
 )
 def test_bad_input_is_named(data, change, error, message):
@@ -244,3 +254,46 @@ def test_labels_beyond_the_models_classes_are_named(data):
         evaluate(make_model(), data[0], data[1] + 1)
     with pytest.raises(ValueError, match="batch_size must be"):
         evaluate(make_model(), *data, batch_size=0)
+
+
+class Returns(nn.Module):
+    """A model that returns whatever it is told to."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.make = make
+
+    def forward(self, x):
+        return self.make(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x: (x, x), "model must be .*one tensor of floats, got tuple"),
+        (lambda x: x[:, 0, 0].long(), "model must be .*one tensor of floats"),
+        (lambda x: x[:1, 0, 0], r"model must be .*\(300, classes\).*\(1, 4\)"),
+        (lambda x: x, r"model must be .*output of shape \(300, 1, 4, 4\)"),
+    ],
+)
+def test_a_model_that_is_no_classifier_is_named(data, make, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(Returns(make), *data)
+
+
+def test_a_failure_leaves_the_model_as_it_was(data):
+    model = make_model().eval()
+    model[1].train()
+    before = make_model()
+    with pytest.raises(ValueError, match="small enough"):
+        fit(model, *data, learning_rate=1e30, progress=False)
+    assert same_state(model, before)
+    assert [module.training for module in model] == [False, True, False, False]
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_evaluation_keeps_the_mode_of_every_module(data):
+    model = make_model()
+    model[1].eval()
+    evaluate(model, *data)
+    assert [module.training for module in model] == [True, False, True, True]

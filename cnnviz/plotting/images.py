@@ -219,6 +219,7 @@ def plot_boxes(image, boxes, ax=None, *, labels=None, title=None):
     pixels, white = as_pixels(image)
     words = "boxes (B, 4): top, left, bottom, right"
     boxes = np.atleast_2d(as_array(boxes, "boxes", (1, 2), words))
+    boxes = boxes.astype(np.result_type(boxes, np.int64))
     if boxes.shape[1] != 4:
         raise invalid("boxes", words, f"shape {boxes.shape}")
     top, left, bottom, right = boxes.T
@@ -281,13 +282,14 @@ def plot_overlay(image, heat, ax=None, *, title=None, limit=None, colorbar=False
         raise invalid("heat", "a map of values of at least 0", f"{heat.min():g}")
     if pixels.ndim == 3:
         pixels = (pixels @ [0.299, 0.587, 0.114]).astype(pixels.dtype)
+    limit = as_limit(limit, [heat])
     ax = picture_axes(ax, pixels.shape, title, bar=colorbar)
     picture = draw_pixels(ax, pixels, white)
     overlay = ax.imshow(
         heat,
         cmap=_HEAT,
         vmin=0,
-        vmax=as_limit(limit, [heat]),
+        vmax=limit,
         interpolation="nearest",
         extent=picture.get_extent(),
     )

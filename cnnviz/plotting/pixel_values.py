@@ -12,6 +12,7 @@ from cnnviz.plotting.images import draw_pixels
 
 __all__ = ["plot_pixel_values"]
 
+_MOST_CELLS = 512
 _LARGEST_CELL = 50  # pixels
 
 
@@ -54,6 +55,9 @@ def plot_pixel_values(image, ax=None, *, title=None, format=None):
     pixels, white = as_pixels(image)
     if pixels.ndim == 3:
         raise invalid("image", "a grey picture (H, W)", describe(image))
+    if max(pixels.shape) > _MOST_CELLS:
+        expected = f"at most {_MOST_CELLS} pixels high and wide, to be read"
+        raise invalid("image", expected, describe(image))
     write = _as_writer(format, pixels.flat[0].item())
     if ax is None:
         texts = [write(value) for value in np.unique(pixels).tolist()]

@@ -22,6 +22,7 @@ from sphinx.errors import ExtensionError
 CSS_PIXELS_PER_INCH = 100
 SHARPNESS = 2
 LARGEST_LOSSLESS = 120_000
+MOST_PANELS = 12
 
 FIGURE = """
 .. figure:: /{path}
@@ -84,12 +85,20 @@ def take_caption(figure):
 
 
 def describe(figure):
-    """Say what a figure shows, from the titles of its panels."""
-    titles = [axes.get_title() or axes.get_title("left") for axes in figure.axes]
-    titles = [" ".join(title.split()) for title in titles if title]
-    if len(titles) > 12:
-        titles = [*titles[:12], "…"]
-    return "; ".join(titles)
+    """Say what a figure shows, from the titles and labels of its panels."""
+    panels = [" ".join(words(axes).split()) for axes in figure.axes]
+    panels = [panel for panel in panels if panel]
+    if len(panels) > MOST_PANELS:
+        panels = [*panels[:MOST_PANELS], "…"]
+    return "; ".join(panels)
+
+
+def words(axes):
+    """Return the title of a panel and the labels of its axes."""
+    title = axes.get_title() or axes.get_title("left")
+    across, up = axes.get_xlabel(), axes.get_ylabel()
+    labels = f"{up} against {across}" if across and up else across
+    return f"{title}: {labels}" if title and labels else title or labels
 
 
 def save(figure, path):
