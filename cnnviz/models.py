@@ -141,8 +141,8 @@ class CNN(_Digits):
     Two convolutions of 5 × 5, with 8 and 16 filters, each followed by max pooling,
     batch normalisation and ReLU; one fully connected layer for the scores.
 
-    Max pooling and ReLU may change places without changing the result; pooling comes
-    first, so that the layers behind it have a quarter of the work.
+    Max pooling comes before normalisation and ReLU, so that the layers behind it have a
+    quarter of the work.
 
     References
     ----------

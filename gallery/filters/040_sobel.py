@@ -99,8 +99,9 @@ axes = plot_image(
     np.minimum(magnitude / 400, 1), title="magnitude: 0 is black, 400 and more white"
 )
 axes.figure.suptitle(
-    f"Strong where the dark wheels meet the light wall (up to {magnitude.max():.0f}), "
-    "weak along the dog's black back, where there is little to tell.",
+    f"Strong (up to {magnitude.max():.0f}) wherever dark meets light: the pillars, the "
+    "leaves, the tyres, the outline of the dog. Weak inside its black fur, where there "
+    "is little to tell.",
     wrap=True,
 )
 

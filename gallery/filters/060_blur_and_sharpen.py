@@ -26,9 +26,9 @@ from cnnviz.plotting import plot_image, plot_images, plot_kernels, plot_signed
 # %%
 # Blur
 # ----
-# A blur replaces each pixel by a mean of its neighbourhood. The box takes all nine
-# pixels alike. The Gaussian takes more of what is near and less of what is far, in all
-# directions alike.
+# A blur replaces each pixel by a mean of its neighbourhood. The box takes its 3 × 3
+# pixels alike. The Gaussian reaches over 5 × 5, and takes more of what is near and less
+# of what is far.
 
 figure = plot_kernels({"box blur": BOX_BLUR, "Gaussian blur": GAUSSIAN_BLUR})
 figure.suptitle(
@@ -45,7 +45,8 @@ boxed = apply_kernel(face, BOX_BLUR, padding_mode="reflect")
 blurred = apply_kernel(face, GAUSSIAN_BLUR, padding_mode="reflect")
 figure = plot_images([face, boxed, blurred], ["as it is", "box blur", "Gaussian blur"])
 figure.suptitle(
-    "Both blurs keep the brightness and lose the hair. So small, they look alike.",
+    "Both blurs keep the brightness and lose the hair. The Gaussian reaches farther, "
+    "but gives most weight to the middle, so they look alike.",
     wrap=True,
 )
 

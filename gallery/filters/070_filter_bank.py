@@ -18,7 +18,7 @@ from cnnviz.plotting import plot_feature_maps, plot_kernels, plot_signed
 # brighter under my red half than under my blue half?
 
 bank = edge_bank()
-questions = ["brighter right?", "brighter left?", "brighter below?", "brighter above?"]
+questions = ["brighter right", "brighter left", "brighter below", "brighter above"]
 figure = plot_kernels(bank, titles=questions, columns=2)
 figure.suptitle(
     "Each sums to 0, so an even area answers 0. In each row the right kernel is the "
@@ -34,7 +34,7 @@ figure.suptitle(
 # What they answer
 # ----------------
 # All four on the dog (at half its size, which makes edges easier to see), on one scale:
-# red is yes, blue is no, the other way round. Look at the dark pillars at the left and
+# red is yes, blue is the opposite. Look at the dark pillars at the left and
 # right border, then at the boards of the wall.
 
 grey = cv2.cvtColor(dog(), cv2.COLOR_RGB2GRAY) / 255

@@ -68,8 +68,8 @@ windows = [
 axes = plot_boxes(digit[0, 0], windows, labels=["relu2", "conv2", "conv1"])
 axes.set_title("three receptive fields")
 axes.figure.suptitle(
-    f"The unit in row {row}, column {column} of relu2 sees 16 of 28 pixels each way, a "
-    "unit of conv1 only 5.",
+    f"The unit in row {row}, column {column} of relu2 sees {fields['relu2'].size[0]} "
+    f"of 28 pixels each way, a unit of conv1 only {fields['conv1'].size[0]}.",
     wrap=True,
 )
 

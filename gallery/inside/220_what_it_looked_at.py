@@ -229,8 +229,8 @@ against = gradient.flatten(1).gather(1, orders["gradient"][:, :20]) < 0
 print(f"erased before, though the sign was negative: {against.float().mean():.0%}")
 
 # %%
-# One run backwards now does about as well as 169 runs with a patch. It is the sign that
-# was missing: some of the largest gradients are negative. Their pixels speak against
-# the answer, so erasing them helps it.
+# One run backwards now does about as well as 169 runs with a patch. Some of the largest
+# gradients are negative: their pixels speak against the answer, so erasing them helps
+# it. The size alone can't tell them from the others.
 #
-# Next: a network and a picture of your own.
+# This was the last page. Now look into a network and a picture of your own.

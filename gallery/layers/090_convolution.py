@@ -73,6 +73,9 @@ for padding, ax in zip([0, 1], axes, strict=True):
     first, last = -padding, size - 1 - padding
     windows = [(first, first, first + 3, first + 3), (last, last, last + 3, last + 3)]
     plot_boxes(face, windows, ax, title=f"padding {padding}: {size} × {size}")
+axes[1].imshow(
+    np.zeros((10, 10)), cmap="gray", extent=(-1.5, 8.5, 8.5, -1.5), zorder=-1
+)
 figure.suptitle(
     "First and last window. With padding they reach over the edge, and the output is "
     "as large as the image.",

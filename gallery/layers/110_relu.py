@@ -49,7 +49,7 @@ print("out", relu(few).tolist())
 
 other = apply_kernel(grey, edge_bank()[1], padding="valid")
 halves = torch.stack([relu(edges), relu(torch.tensor(other))])
-titles = ["brighter to the right", "brighter to the left"]
+titles = ["brighter right", "brighter left"]
 figure = plot_feature_maps(halves, titles=titles, limit=2)
 figure.suptitle(
     "The dog's back, with bright boards to its left, is in the second map only. The "

@@ -83,7 +83,8 @@ print("torch says", tuple(pool(edges).shape[1:]))
 # A shift by one pixel
 # --------------------
 # Move the whole picture by one pixel. The map after ReLU moves along by one pixel, with
-# not a value changed: that is called equivariance, and it holds for every convolution.
+# not a value changed: that is called equivariance. It holds for every convolution of
+# stride 1, except at the border.
 
 net = FilterBankNet(edge_bank())
 here = net(grey[None, None, :, :-1]).relu

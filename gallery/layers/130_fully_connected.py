@@ -87,7 +87,7 @@ pixels = rows * columns
 outputs = 4 * (rows - 3) * (columns - 3)
 hidden = nn.Linear(pixels, 512, device="meta")
 same_output = nn.Linear(pixels, outputs, device="meta")
-bank = nn.Conv2d(1, 4, kernel_size=4)
+bank = nn.Conv2d(1, 4, kernel_size=4, bias=False)
 print(f"fully connected, 512 neurons:      {count_parameters(hidden):19,}")
 print(f"fully connected, {outputs:,} neurons:{count_parameters(same_output):19,}")
 print(f"convolution, 4 filters of 4 × 4:   {count_parameters(bank):19,}")
@@ -100,10 +100,12 @@ print(f"convolution, 4 filters of 4 × 4:   {count_parameters(bank):19,}")
 # Dropout
 # -------
 # The article lists dropout among the hidden layers. It has no neurons and nothing to
-# learn: while a network trains, it sets each value to zero with a given probability and
-# scales up the others, so that no neuron relies on a single other one. Below, the MLP
-# gets a batch of eight copies of one digit, and dropout draws anew for each. Watch what
-# changes from row to row.
+# learn: while a network trains, it sets each value to zero with a given probability, so
+# that no neuron relies on a single other one, and scales up the rest, so that sums stay
+# the same on average. ``train()`` switches it on, ``eval()`` off. Below, a multi-layer
+# perceptron (MLP: fully connected layers with dropout between them) gets a batch of
+# eight copies of one digit, and dropout draws anew for each. Watch what changes from
+# row to row.
 
 torch.manual_seed(0)
 mlp = MLP()

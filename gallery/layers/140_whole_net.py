@@ -29,7 +29,7 @@ batch = torch.from_numpy(grey)[None, None]
 print(tuple(batch.shape), f"from {grey.min():.2f} to {grey.max():.2f}")
 axes = plot_image(grey)
 axes.figure.suptitle(
-    "Look for edges: the dark posts and tyres, the dog's back, the boards of the wall."
+    "Look for edges: the dark pillars and tyres, the dog's back, the boards.", wrap=True
 )
 
 # %%
@@ -81,7 +81,7 @@ figure.suptitle("Only the first layer has weights, and these are not learned.")
 figure = plot_feature_maps(stages.conv, titles=titles, columns=2, limit=2)
 figure.suptitle(
     "Within a pair, red and blue have changed places. The boards of the wall are only "
-    "in the lower pair, the edges of the posts mainly in the upper.",
+    "in the lower pair, the edges of the pillars mainly in the upper.",
     wrap=True,
 )
 

@@ -17,8 +17,10 @@ from cnnviz.plotting import plot_architecture, plot_boxes
 # The perceptron
 # --------------
 # An MLP, multi-layer perceptron, lays out the 28 × 28 pixels in a row and connects all
-# to all, three times. ``summarize`` runs the model and writes down what each layer
-# gives and holds. Look at where the parameters are.
+# to all, three times. A *neuron* is one weighted sum of its inputs plus a bias, here
+# with ReLU behind it; a *layer* is many neurons, a *model* many layers in a row.
+# ``summarize`` runs the model and writes down what each layer gives and holds. Look at
+# where the parameters are.
 
 mlp = MLP()
 for layer in summarize(mlp, (1, 28, 28)):
@@ -50,18 +52,21 @@ figure.suptitle(
 # .. note::
 #    In the article, the drawings of an MLP and a CNN are made by hand, and dropout is
 #    called a hidden layer. Here both come from the models that run: dropout has no
-#    neurons and no parameters.
+#    neurons and no parameters. The article's MLP ends in softmax, which makes
+#    probabilities of the ten scores; it has no parameters, and here it is part of the
+#    loss.
 #
 # The convolutional network
 # -------------------------
 # Two convolutions, each followed by pooling, batch normalisation and ReLU; only the end
-# is fully connected.
+# is fully connected, as in LeNet (LeCun and others, 1998). Unlike in the article's net,
+# pooling comes first, so that the layers behind it have less to compute.
 
 cnn = CNN()
 for layer in summarize(cnn, (1, 28, 28)):
     shape = " × ".join(map(str, layer.output_shape))
-    print(f"{layer.name:9}{layer.kind:13}{shape:14}{layer.parameters:>6,}")
-print(f"{'total':36}{count_parameters(cnn):>6,}")
+    print(f"{layer.name:9}{shape:12}{layer.parameters:>6,}")
+print(f"{'total':21}{count_parameters(cnn):>6,}")
 
 # %%
 # A filter has one weight for each pixel of its window in each channel it reads, and the

@@ -153,7 +153,7 @@ print(
 )
 
 # %%
-# A loss of nothing, and this kernel:
+# A loss of next to nothing, and this kernel:
 
 figure = plot_kernels(
     [before[0, 0], blind.weight[0, 0], sobel], titles=["before", "after", "SOBEL_X"]
@@ -162,7 +162,7 @@ figure.suptitle("Within each row, the differences are still those of the start."
 
 # %%
 # Where all pixels of a row are equal, only the sum of a row of weights matters. The
-# sums became zero, as Sobel's are; everything else stayed as chance had it. A network
+# sums came close to zero, as Sobel's are; all else stayed as chance had it. A network
 # learns what its examples ask for. A low loss on them says nothing about what they
 # don't contain.
 #

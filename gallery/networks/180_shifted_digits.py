@@ -45,15 +45,12 @@ shifts = range(-6, 7, 2)
 moved = torch.cat([F.pad(images[:1], (dx, -dx, 0, 0)) for dx in shifts])
 with torch.no_grad():
     answers = torch.cat([mlp(moved).argmax(1), cnn(moved).argmax(1)])
-figure = plot_digits(
-    moved.repeat(2, 1, 1, 1),
-    labels[:1].repeat(14),
-    predictions=answers,
-    columns=7,
-)
+names = ["MLP"] * 7 + ["CNN"] * 7
+titles = [f"{name}: {answer}" for name, answer in zip(names, answers, strict=True)]
+figure = plot_digits(moved.repeat(2, 1, 1, 1), titles, columns=7)
 figure.suptitle(
-    "From 6 pixels to the left, in steps of 2, to 6 pixels to the right. In orange: no "
-    f"longer taken for a {labels[0]}.",
+    "From 6 pixels to the left, in steps of 2, to 6 pixels to the right. Each title is "
+    f"a network's answer; {labels[0]} is right.",
     wrap=True,
 )
 
@@ -72,8 +69,8 @@ axes = plot_history(
     right, xlabel="shift to the right, pixels", ylabel="probability of the right answer"
 )
 axes.figure.suptitle(
-    "The CNN is sure for longer. The MLP drops from sure to sure of something else "
-    "within two pixels.",
+    "To the right, the MLP's probability falls within a few pixels, while the CNN "
+    "stays sure. To the left, both still read this digit.",
     wrap=True,
 )
 
@@ -129,9 +126,10 @@ for pixels in range(7):
 # %%
 # What moves along
 # ----------------
-# A convolution looks at every place with the same weights. So when the digit moves, its
-# feature maps move along, unchanged: this is called **equivariance**. Here are four
-# maps of the first layer, for a digit and for the same digit four pixels further right.
+# A convolution of stride 1 looks at every place with the same weights. So when the
+# digit moves, its feature maps move along, unchanged: this is called **equivariance**.
+# Here are four maps of the first layer, for a digit and for the same digit four pixels
+# further right.
 
 here = record_activations(cnn, images[:1])
 there = record_activations(cnn, F.pad(images[:1], (4, -4, 0, 0)))

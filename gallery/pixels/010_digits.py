@@ -38,8 +38,9 @@ figure.suptitle("The first twenty training digits, each under its label.", wrap=
 
 # %%
 # .. note::
-#    In the article, the batch is fetched with ``dataiter.next()``. That method is gone
-#    from PyTorch; Python's own ``next(iter(loader))`` does the same.
+#    In the article that these pages follow, "Understanding CNNs through visualisations
+#    in PyTorch" (2019), the batch is fetched with ``dataiter.next()``. That method is
+#    gone from PyTorch; Python's own ``next(iter(loader))`` does the same.
 #
 # To take away
 # ------------

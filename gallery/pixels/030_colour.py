@@ -22,7 +22,7 @@ from cnnviz.plotting import (
 # %%
 # A colour picture has a third axis, the channel. Look at the bicycle: its frame is
 # bright in the red channel and dark in the two others. The yellow wall is bright in red
-# and in green, and nearly black in blue: yellow light is red and green light together.
+# and in green, half as bright in blue: yellow light is red and green light together.
 
 photo = dog()
 print("shape", photo.shape, photo.dtype)
