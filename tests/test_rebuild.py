@@ -123,6 +123,16 @@ def test_what_was_lost_is_made_again(book):
     assert picture(book, "first")
 
 
+def test_a_page_that_is_gone_leaves_the_site(book):
+    build(book)
+    (book / "gallery" / "chapter" / "second.py").unlink()
+    shutil.rmtree(book / "docs" / "gallery")
+    done, _ = build(book)
+    assert done.returncode == 0, done.stderr
+    pages = {path.name for path in book.glob("docs/_build/html/gallery/chapter/*.html")}
+    assert pages == {"first.html", "index.html"}
+
+
 def test_a_killed_build_is_repaired(book):
     build(book)
     page = book / "docs" / "_build" / "html" / "gallery" / "chapter" / "first.html"

@@ -23,6 +23,7 @@ import cnnviz
 logger = logging.getLogger(__name__)
 
 LIBRARY = Path(cnnviz.__file__).parent
+OWN_PAGES = ("404", "genindex", "search")
 PACKAGES = ("matplotlib", "numpy", "opencv-python-headless", "pillow")
 PACKAGES += ("sphinx-gallery", "torch", "torchvision")
 
@@ -51,9 +52,20 @@ def start_build(app):
 
 
 def finish_build(app, exception):
-    """Unmark a build that succeeded without a warning."""
-    if exception is None and app._warncount == 0:
-        unfinished(app).unlink(missing_ok=True)
+    """After a success, remove pages that are no more; without a warning, unmark it."""
+    if exception is None:
+        remove_strays(app)
+        if app._warncount == 0:
+            unfinished(app).unlink(missing_ok=True)
+
+
+def remove_strays(app):
+    """Remove pages that an earlier build made of documents that are gone."""
+    site = Path(app.outdir)
+    made = {f"{name}.html" for name in (*app.env.found_docs, *OWN_PAGES)}
+    for page in site.rglob("*.html"):
+        if page.relative_to(site).as_posix() not in made:
+            page.unlink()
 
 
 def forget_stale(app):
