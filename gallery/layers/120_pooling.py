@@ -87,9 +87,9 @@ print("torch says", tuple(pool(edges).shape[1:]))
 # stride 1, except at the border.
 
 net = FilterBankNet(edge_bank())
-here = net(grey[None, None, :, :-1]).relu
+still = net(grey[None, None, :, :-1]).relu
 moved = net(grey[None, None, :, 1:]).relu
-difference = (here[..., 1:] - moved[..., :-1]).abs().max()
+difference = (still[..., 1:] - moved[..., :-1]).abs().max()
 print("difference once the shift is undone:", difference.item())
 
 # %%
@@ -100,8 +100,8 @@ print("difference once the shift is undone:", difference.item())
 print("window    max  average")
 for window in (1, 2, 4, 8, 16):
     changes = [
-        (pool(here, window) - pool(moved, window)).abs().sum()
-        / pool(here, window).sum()
+        (pool(still, window) - pool(moved, window)).abs().sum()
+        / pool(still, window).sum()
         for pool in (max_pool2d, avg_pool2d)
     ]
     print(f"{window:6} {changes[0]:6.0%} {changes[1]:8.0%}")

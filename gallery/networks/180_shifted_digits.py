@@ -131,11 +131,11 @@ for pixels in range(7):
 # Here are four maps of the first layer, for a digit and for the same digit four pixels
 # further right.
 
-here = record_activations(cnn, images[:1])
+still = record_activations(cnn, images[:1])
 there = record_activations(cnn, F.pad(images[:1], (4, -4, 0, 0)))
 names = [f"map {i}" for i in range(4)]
 figure = plot_feature_maps(
-    torch.cat([here["relu1"][0, :4], there["relu1"][0, :4]]),
+    torch.cat([still["relu1"][0, :4], there["relu1"][0, :4]]),
     titles=names + [f"{name}, moved" for name in names],
     columns=4,
 )
@@ -151,9 +151,9 @@ figure.suptitle(
 
 for layer, pixels in (("conv1", 1), ("relu1", 2), ("relu2", 4)):
     there = record_activations(cnn, F.pad(images[:1], (pixels, -pixels, 0, 0)))
-    difference = (there[layer][..., 1:] - here[layer][..., :-1]).abs().max()
+    difference = (there[layer][..., 1:] - still[layer][..., :-1]).abs().max()
     print(f"{layer}, digit moved by {pixels}: {difference:.1g}")
-print(f"largest value in relu2: {here['relu2'].max():.1f}")
+print(f"largest value in relu2: {still['relu2'].max():.1f}")
 
 # %%
 # Up to ``relu2``, nothing is lost but what leaves the picture. The last layer then has
@@ -162,7 +162,7 @@ print(f"largest value in relu2: {here['relu2'].max():.1f}")
 # anywhere in it. So the net is **not invariant**: it bears small moves and not large
 # ones.
 
-scores = torch.cat([here["fc"], there["fc"]])
+scores = torch.cat([still["fc"], there["fc"]])
 print("scores in place:   ", scores[0].numpy().round(1))
 print("moved by 4 pixels: ", scores[1].numpy().round(1))
 
