@@ -46,7 +46,7 @@ figure.suptitle(
 # ----------
 # The map below comes from the article's first kernel and ReLU. At this size windows of
 # 2 × 2 are hard to see, so there are 8 × 8 ones too. Look at the bicycle's frame and
-# the edge of the post. All four pictures have one scale: white is 2 and more.
+# the edge of the pillar. All four pictures have one scale: white is 2 and more.
 
 grey = torch.tensor(cv2.cvtColor(dog(), cv2.COLOR_RGB2GRAY) / 255).float()
 edges = FilterBankNet(edge_bank())(grey[None, None]).relu[0, :1]
