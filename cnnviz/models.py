@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from cnnviz._probing import check_model
 from cnnviz._validation import as_array, as_integer, describe, invalid
 
 __all__ = ["CNN", "MLP", "FilterBankNet", "FilterBankStages", "count_parameters"]
@@ -193,8 +194,7 @@ def count_parameters(model):
     >>> count_parameters(MLP())
     669706
     """
-    if not isinstance(model, nn.Module):
-        raise invalid("model", "a torch.nn.Module", describe(model), TypeError)
+    check_model(model)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

@@ -18,10 +18,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from filelock import FileLock
-from torch import nn
 from tqdm import tqdm
 
-from cnnviz._probing import evaluating
+from cnnviz._probing import check_model, evaluating
 from cnnviz._validation import as_integer, as_number, describe, invalid
 from cnnviz.datasets import cache_folder
 
@@ -107,7 +106,7 @@ def fit(
     I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019.
     L. Smith and N. Topin, "Super-Convergence", 2018.
     """
-    _check_model(model)
+    check_model(model)
     _check_data(images, labels)
     if isinstance(snapshots, str) or not isinstance(snapshots, Iterable):
         raise invalid(
@@ -292,22 +291,18 @@ def evaluate(model, images, labels, *, batch_size=1000):
     TypeError, ValueError
         If an argument is of the wrong kind, shape or range.
     """
-    _check_model(model)
+    check_model(model)
     _check_data(images, labels)
     batch_size = as_integer(batch_size, "batch_size", 1)
+    highest = int(labels.max())
     scores = []
     with evaluating(model), torch.no_grad():
         for batch, wanted in zip(
             images.split(batch_size), labels.split(batch_size), strict=True
         ):
             scores.append(model(batch))
-            _check_scores(scores[-1], wanted, highest=int(labels.max()))
+            _check_scores(scores[-1], wanted, highest)
     return Evaluation(torch.cat(scores), labels)
-
-
-def _check_model(model):
-    if not isinstance(model, nn.Module):
-        raise invalid("model", "a torch.nn.Module", describe(model), TypeError)
 
 
 def _check_data(images, labels):
