@@ -85,12 +85,21 @@ def take_caption(figure):
 
 
 def describe(figure):
-    """Say what a figure shows, from the titles and labels of its panels."""
-    panels = [" ".join(words(axes).split()) for axes in figure.axes]
-    panels = [panel for panel in panels if panel]
-    if len(panels) > MOST_PANELS:
-        panels = [*panels[:MOST_PANELS], "…"]
-    return "; ".join(panels)
+    """Say what a figure shows: what its panels are, their titles and labels."""
+    panels = {axes: " ".join(words(axes).split()) for axes in figure.axes}
+    panels = {axes: text for axes, text in panels.items() if text}
+    if not panels:
+        return ""
+    texts = list(panels.values())
+    if len(texts) > MOST_PANELS:
+        texts = [*texts[:MOST_PANELS], "…"]
+    return f"{name_kind(panels)}: {'; '.join(texts)}"
+
+
+def name_kind(panels):
+    """Say how many panels there are, and whether they hold pixels."""
+    kind = "picture" if any(axes.images for axes in panels) else "plot"
+    return f"{len(panels)} {kind}s" if len(panels) > 1 else f"A {kind}"
 
 
 def words(axes):

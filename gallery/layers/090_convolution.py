@@ -52,9 +52,9 @@ figure.suptitle(
 face = cv2.resize(dog()[215:335, 205:325], (8, 8), interpolation=cv2.INTER_AREA)
 figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.7), layout="compressed")
 for stride, ax in zip([1, 2, 3], axes, strict=True):
-    start = stride * np.arange(output_size(8, 3, stride))
-    windows = np.stack([start, start, start + 3, start + 3], axis=1)
-    plot_boxes(face, windows, ax, title=f"stride {stride}: {len(start)} × {len(start)}")
+    first = stride * np.arange(output_size(8, 3, stride))
+    windows = np.stack([first, first, first + 3, first + 3], axis=1)
+    plot_boxes(face, windows, ax, title=f"stride {stride}: {len(first)} × {len(first)}")
 figure.suptitle(
     "A larger stride gives a smaller output. With strides 2 and 3 the next window no "
     "longer fits, and the pixels beyond the last one are never seen.",

@@ -1,0 +1,64 @@
+// What is asked inside a page: these functions are handed to the browser.
+
+/** Pictures whose text alternative is missing, or is no words, or is a file's name. */
+export function findWordless() {
+  const meaningful = /\p{L}{3}/u;
+  return [...document.images]
+    .filter(({ alt }) => !meaningful.test(alt) || /\.(png|svg|webp)\b/.test(alt))
+    .map(({ src, alt }) => `no text alternative: ${src} “${alt}”`);
+}
+
+/** What a page shows only in part: past its edge, or in a box that hides the rest. */
+export function findCutOff() {
+  const width = document.documentElement.clientWidth;
+  const exempt = ".sr-only, .visually-hidden, .skip-to-content, svg, aside";
+  const scrolls = (element) => {
+    for (let at = element; at && at !== document.body; at = at.parentElement) {
+      if (/auto|scroll/.test(getComputedStyle(at).overflowX) || at.matches(exempt)) return true;
+    }
+    return false;
+  };
+  const hides = (element) =>
+    /hidden|clip/.test(getComputedStyle(element).overflowX) &&
+    element.scrollWidth > element.clientWidth + 1;
+  return [...document.querySelectorAll("body *")]
+    .filter((element) => {
+      const { width: wide, height, left, right } = element.getBoundingClientRect();
+      if (!wide || !height || scrolls(element)) return false;
+      return right > width + 1 || left < -1 || hides(element);
+    })
+    .map((element) => `cut off: ${element.tagName.toLowerCase()}.${element.className}`)
+    .slice(0, 3);
+}
+
+/** Scroll to the end, so that all that is lazy comes, and wait for it. */
+export async function scrollThrough() {
+  for (let y = 0; y < document.body.scrollHeight; y += 800) {
+    window.scrollTo(0, y);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  const shown = [...document.images].filter((image) => image.checkVisibility());
+  await Promise.allSettled(shown.map((image) => image.decode()));
+}
+
+/** Add up layout shifts from the first moment on; `window.shift` has the sum. */
+export function watchShifts() {
+  window.shift = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) window.shift += entry.value;
+  }).observe({ type: "layout-shift", buffered: true });
+}
+
+/** Run axe-core with all rules that count for WCAG 2.2; return violations in words. */
+export async function runAxe() {
+  const { violations } = await window.axe.run({ rules: { "target-size": { enabled: true } } });
+  return violations.map(
+    ({ id, nodes }) => `axe: ${id} × ${nodes.length}: ${nodes[0].html.slice(0, 120)}`,
+  );
+}
+
+/** Return the addresses that a page leads to, and the names within it. */
+export function findLinks() {
+  const links = [...document.querySelectorAll("a[href]")].map(({ href }) => href);
+  return { links, ids: [...document.querySelectorAll("[id]")].map(({ id }) => id) };
+}
