@@ -3,17 +3,22 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "gallery").glob("*/*.py"))
@@ -129,10 +134,76 @@ def test_no_page_tells_how_long_it_took(pages):
         assert not re.search(r"\d(it|step)/s|step/s", path.read_text("utf-8")), path
 
 
-def test_search_finds_what_readers_ask_for(site):
-    index = (site / "searchindex.js").read_text(encoding="utf-8")
-    for word in ("recept", "pool", "stride", "dilat", "softmax", "salienc"):
-        assert word in index
+class Host(SimpleHTTPRequestHandler):
+    """Serves the site as hosts of static sites do: what is not there gets 404.html."""
+
+    def send_error(self, code, message=None, explain=None):
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(Path(self.directory, f"{code}.html").read_bytes())
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser(site):
+    """Chromium, which takes addresses within the served site."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("there is no Chromium to open pages in")
+    handler = partial(Host, directory=site)
+    options = ("--disable-gpu", "--disable-background-networking")
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+        sync_playwright() as playwright,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        program = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield program.new_context(base_url=f"http://127.0.0.1:{server.server_port}/")
+        program.close()
+        server.shutdown()
+
+
+@pytest.fixture
+def page(browser):
+    """Return an empty page; what it says on the console fails the test."""
+    page = browser.new_page()
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield page
+    page.close()
+    assert not said
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("receptive field", "gallery/inside/210_receptive_fields.html"),
+        ("why negative values vanish", "gallery/filters/050_negative_values.html"),
+        ("pooling", "gallery/layers/120_pooling.html"),
+        ("count parameters", "gallery/networks/150_parameters.html"),
+        ("saliency", "gallery/inside/220_what_it_looked_at.html"),
+    ],
+)
+def test_search_finds_what_readers_ask_for(page, query, found):
+    page.goto(f"search.html?q={query}")
+    expect(page.locator(".search-summary")).to_contain_text("finished", timeout=30_000)
+    results = page.locator("#search-results li > a").all()
+    addresses = [result.get_attribute("href").split("#")[0] for result in results]
+    assert found in addresses[:3]
+    page.wait_for_load_state("networkidle")
+
+
+def test_a_page_that_is_not_there_leads_on_from_any_depth(browser):
+    page = browser.new_page()
+    page.goto("gallery/gone/and/forgotten.html")
+    assert "not found" in page.locator("h1").inner_text().lower()
+    assert page.evaluate("document.styleSheets.length") >= 3
+    page.locator("a[href$='gallery/layers/index.html']").first.click()
+    assert page.locator("h1").inner_text().startswith("Layers")
+    page.close()
 
 
 @pytest.fixture(scope="session")

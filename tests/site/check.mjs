@@ -98,7 +98,7 @@ const browser = await puppeteer.launch({
     "--disable-sync",
   ],
 });
-console.log(`${pages.length} pages: HTML, then in a browser, then Lighthouse`);
+console.log(`${pages.length} pages: HTML, in a browser, by Lighthouse`);
 const html = checkHtml(site, pages);
 const results = await visit(browser, address, pages);
 

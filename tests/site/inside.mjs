@@ -31,12 +31,13 @@ export function findCutOff() {
     .slice(0, 3);
 }
 
-/** Scroll to the end, so that all that is lazy comes, and wait for it. */
+/** Scroll to the end as a reader does, and wait until all pictures are there. */
 export async function scrollThrough() {
   for (let y = 0; y < document.body.scrollHeight; y += 800) {
     window.scrollTo(0, y);
     await new Promise((done) => setTimeout(done, 20));
   }
+  for (const image of document.images) image.loading = "eager";
   const shown = [...document.images].filter((image) => image.checkVisibility());
   await Promise.allSettled(shown.map((image) => image.decode()));
 }
