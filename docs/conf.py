@@ -30,6 +30,7 @@ extensions = [
     "notfound.extension",
     "sphinxext.opengraph",
     "cards",
+    "descriptions",
     "downloads",
     "examples",
     "inventories",
@@ -81,7 +82,11 @@ sitemap_excludes = ["search.html", "genindex.html", "py-modindex.html", "404.htm
 ogp_site_url = SITE_URL
 ogp_site_name = "cnnviz"
 ogp_enable_meta_description = True
-ogp_social_cards = {"enable": bool(SITE_URL)}
+ogp_social_cards = {
+    "enable": bool(SITE_URL),
+    "image_mini": "_static/favicon.png",
+    "line_color": "#0b62c4",
+}
 
 copybutton_selector = "div.highlight-Python pre, div.highlight-sh pre"
 
