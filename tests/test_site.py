@@ -40,7 +40,8 @@ def run(*command, timeout=1800, **options):
 def site(cache):
     """Build the site as `nox -s docs` does."""
     target = ROOT / "docs" / "_build" / "html"
-    options = ("-n", "-T", "-W", "--keep-going")
+    doctrees = target.with_name("doctrees")
+    options = ("-n", "-T", "-W", "--keep-going", "-d", str(doctrees))
     run(sys.executable, "-m", "sphinx", *options, "docs", str(target), cwd=ROOT)
     return target
 

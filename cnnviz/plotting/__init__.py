@@ -1,10 +1,10 @@
 """Every figure: arrays or tensors in, `Axes` or `Figure` out.
 
-A function that draws one picture takes ``ax=None`` and returns the
-`~matplotlib.axes.Axes`; one that draws a grid takes the stack and returns the
-`~matplotlib.figure.Figure`. None of them shows the figure or changes settings of
-matplotlib. Colours have fixed meanings: pixels run from 0 to 255 or from 0 to 1, signed
-values are blue below zero and red above, panels that are compared share their limits.
+A function that draws one picture takes ``ax=None`` and returns the ``Axes``; one that
+draws a grid takes the stack and returns the ``Figure``. None of them shows the figure
+or changes settings of matplotlib. Colours have fixed meanings: pixels run from 0 to 255
+or from 0 to 1, signed values are blue below zero and red above, panels that are
+compared share their limits.
 """
 
 from cnnviz.plotting.feature_maps import plot_feature_maps, plot_signed
