@@ -68,9 +68,10 @@ def serve(session):
     )
 
 
-@nox.session(venv_backend="none", requires=["docs"], default=False)
+@nox.session(venv_backend="none", requires=["dev"], default=False)
 def site(session):
-    """Measure every page by public tools; needs npm, Java and Chromium."""
+    """Build the site, measure it by public tools; needs npm, Java and Chromium."""
+    python(session, "-m", "sphinx", *BUILD)
     tools = ROOT / ".nox" / "site"
     shutil.copytree(ROOT / "tests" / "site", tools, dirs_exist_ok=True)
     with session.chdir(tools):

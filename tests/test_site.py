@@ -135,6 +135,45 @@ def test_no_page_tells_how_long_it_took(pages):
         assert not re.search(r"\d(it|step)/s|step/s", path.read_text("utf-8")), path
 
 
+def test_a_policy_forbids_other_hosts(pages):
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+        assert policy.startswith("default-src 'none'; "), path
+        assert not re.search(r"unsafe|https?:|\*", policy), path
+        assert not re.search(r'<[^>]* style="', text), path
+
+
+def test_pages_are_described_by_their_opening(pages):
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        (description,) = re.findall(r'<meta name="description" content="([^"]*)"', text)
+        assert 40 < len(description) <= 220, path
+        assert "import " not in description, path
+
+
+def test_a_site_with_an_address_says_so(site, tmp_path):
+    """Canonical addresses, sitemap, social cards; no example runs for it."""
+    address = "https://example.org/cnnviz/"
+    doctrees = shutil.copytree(site.with_name("doctrees"), tmp_path / "doctrees")
+    options = ("-T", "-W", "-d", str(doctrees), "docs", str(tmp_path / "html"))
+    environment = os.environ | {"CNNVIZ_SITE_URL": address}
+    run(sys.executable, "-m", "sphinx", *options, cwd=ROOT, env=environment)
+
+    sitemap = (tmp_path / "html" / "sitemap.xml").read_text(encoding="utf-8")
+    listed = re.findall(r"<loc>(.*?)</loc>", sitemap)
+    assert all(url.startswith(address) for url in listed)
+    assert len(listed) == len(set(listed)) > len(SCRIPTS)
+    for url in listed:
+        text = (tmp_path / "html" / url.removeprefix(address)).read_text("utf-8")
+        assert f'<link rel="canonical" href="{url}">' in text
+        (card,) = re.findall(r'"og:image" content="([^"]*)"', text)
+        with Image.open(tmp_path / "html" / card.removeprefix(address)) as picture:
+            assert picture.size == (1146, 600)
+    lost = (tmp_path / "html" / "404.html").read_text(encoding="utf-8")
+    assert 'href="/cnnviz/_static/cnnviz.css' in lost
+
+
 class Host(SimpleHTTPRequestHandler):
     """Serves the site as hosts of static sites do: what is not there gets 404.html."""
 

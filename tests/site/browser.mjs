@@ -45,8 +45,7 @@ export async function checkInBrowser(browser, address) {
       if (kilobytes > MOST_KILOBYTES) found.add(`${kilobytes} kB before scrolling`);
     }
     await page.evaluate(inside.scrollThrough);
-    const shift = await page.evaluate(() => window.shift);
-    if (shift >= 0.001) found.add(`${wide}: layout shift ${shift.toFixed(4)}`);
+    add(await page.evaluate(inside.findShift), wide);
     add(await page.evaluate(inside.findWordless), wide);
     await page.evaluate(axe.source);
     for (const theme of ["light", "dark"]) {

@@ -42,12 +42,21 @@ export async function scrollThrough() {
   await Promise.allSettled(shown.map((image) => image.decode()));
 }
 
-/** Add up layout shifts from the first moment on; `window.shift` has the sum. */
+/** Note every layout shift from the first moment on, in `window.shifts`. */
 export function watchShifts() {
-  window.shift = 0;
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) window.shift += entry.value;
-  }).observe({ type: "layout-shift", buffered: true });
+  window.shifts = [];
+  new PerformanceObserver((list) => window.shifts.push(...list.getEntries())).observe({
+    type: "layout-shift",
+    buffered: true,
+  });
+}
+
+/** Say how much moved in sum, and what moved first. */
+export function findShift() {
+  const sum = window.shifts.reduce((total, { value }) => total + value, 0);
+  if (sum < 0.001) return [];
+  const { node } = window.shifts[0].sources[0] ?? {};
+  return [`layout shift ${sum.toFixed(4)}: ${(node?.outerHTML ?? node?.textContent)?.slice(0, 80)}`];
 }
 
 /** Run axe-core with all rules that count for WCAG 2.2; return violations in words. */
