@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 CONF = """
 import sys
 sys.path.insert(0, {ext!r})
-extensions = ["sphinx_gallery.gen_gallery", "rebuild"]
+extensions = ["publish", "sphinx_gallery.gen_gallery", "downloads", "rebuild"]
 project = "book"
 exclude_patterns = ["_build"]
 sphinx_gallery_conf = {{
