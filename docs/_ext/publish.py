@@ -30,7 +30,7 @@ VARIABLES = ("CNNVIZ_SITE_URL", "OMP_NUM_THREADS", "SOURCE_DATE_EPOCH")
 def setup(app):
     """Stop if nothing has changed, else let Sphinx build everything, aside."""
     inputs = inputs_of(app)
-    now = {"inputs": inputs, "made": hashes(made(app))}
+    now = {"inputs": inputs, "made": made(app)}
     if FORCED.isdisjoint(sys.argv) and read_json(record(app)) == now:
         logger.info("nothing has changed since the last build")
         raise SystemExit(0)
@@ -47,7 +47,7 @@ def setup(app):
         replace_site(app, aside)
         # After a warning, the next build does it all again, to warn again.
         if not app._warncount:
-            now = {"inputs": inputs, "made": hashes(made(app))}
+            now = {"inputs": inputs, "made": made(app)}
             write_json(record(app), now)
 
     app.connect("build-finished", publish, priority=999)
@@ -82,25 +82,23 @@ def record(app):
 
 
 def made(app):
-    """Return the files of the site, and of the generated gallery."""
-    published = read_json(listing(app), [])
-    return [*files(folders.made(app)), *(Path(app.outdir, name) for name in published)]
+    """Return the hashes of the generated gallery and of the published site."""
+    site = {
+        name: sha256(Path(app.outdir, name)) for name in read_json(listing(app), [])
+    }
+    return [hashes(folders.made(app)), site]
 
 
 def inputs_of(app):
     """Return a hash of all that the site is made from."""
-    generated = (folders.made(app), app.outdir, app.doctreedir)
+    made_here = (folders.made(app), app.outdir, app.doctreedir)
     sources = [
-        path
-        for folder in (app.confdir, folders.scripts(app), LIBRARY)
-        for path in files(folder)
-        if not any(path.is_relative_to(folder) for folder in generated)
+        hashes(folder, without=made_here)
+        for folder in (Path(app.confdir), folders.scripts(app), LIBRARY)
     ]
-    packages = sorted(
-        path.name for entry in sys.path for path in Path(entry).glob("*-info")
-    )
+    packages = {path.name for entry in sys.path for path in Path(entry).glob("*-info")}
     variables = {name: os.environ.get(name) for name in VARIABLES}
-    described = (sys.argv[1:], sys.version, variables, packages, hashes(sources))
+    described = (sys.argv[1:], sys.version, variables, sorted(packages), sources)
     return hashlib.sha256(repr(described).encode()).hexdigest()
 
 
@@ -115,12 +113,17 @@ def files(folder):
     return sorted(paths)
 
 
-def hashes(paths):
-    """Return the SHA-256 of each file by its path, None where it can't be read."""
-    return {os.fspath(path): sha256(path) for path in paths}
+def hashes(folder, without=()):
+    """Return the hash of each file of a folder by its path there."""
+    return {
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in files(folder)
+        if not any(path.is_relative_to(other) for other in without)
+    }
 
 
 def sha256(path):
+    """Return the SHA-256 of a file, None where it can't be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:

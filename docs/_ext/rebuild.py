@@ -20,7 +20,7 @@ from platform import python_version
 from sphinx.util import logging
 
 import folders
-from publish import LIBRARY, files, hashes, read_json, write_json
+from publish import LIBRARY, files, hashes, read_json, sha256, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +46,9 @@ def hash_settings(app, config):
     settings.pop("parallel", None)
     variables = [os.environ.get(name) for name in VARIABLES]
     versions = [python_version(), *map(version, PACKAGES)]
-    shared = hashes([*EXTENSIONS, *files(LIBRARY / "data")])
-    described = (sorted(settings.items()), variables, versions, list(shared.values()))
+    data = hashes(LIBRARY / "data")
+    described = (sorted(settings.items()), variables, versions, data)
+    described += tuple(map(sha256, EXTENSIONS))
     app.common_inputs = repr(described).encode()
 
 
@@ -131,7 +132,7 @@ def made_from(target):
 
 def made_by(target):
     """Return the hashes of what an example's run made."""
-    return list(hashes(made_from(target)).values())
+    return [sha256(path) for path in made_from(target)]
 
 
 def fingerprint(app, script):
@@ -178,7 +179,11 @@ def uses(path):
 
 def imported(path):
     """Yield the dotted names that a file imports from the library."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    try:
+        tree = ast.parse(path.read_bytes())
+    except SyntaxError:
+        return  # running it tells where
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "cnnviz":
