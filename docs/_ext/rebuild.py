@@ -4,8 +4,8 @@ sphinx-gallery looks at the script alone. Here an example's inputs are its scrip
 modules of the library that it imports (and those that they import) with the files
 beside them, the data, the code that saves figures and downloads, the settings, and the
 versions of the packages. When they differ from those of its last complete run, or what
-that run made is not there as it was, the example's md5 is removed, and sphinx-gallery
-runs it.
+that run made is not there as it was, all of that is removed, and sphinx-gallery runs it
+again.
 """
 
 import ast
@@ -65,7 +65,7 @@ def forget_stale(app):
         complete = {"inputs": inputs, "made": made_by(target)}
         if recorded.get(key(target)) != complete or not md5(target).exists():
             recorded.pop(key(target), None)
-            md5(target).unlink(missing_ok=True)
+            remove_made(target)
             stale.append(target.stem)
     # From here on, what a killed build leaves of these counts for nothing.
     write_json(record(app), recorded)
@@ -108,8 +108,7 @@ def remove_orphans(app, found):
             shutil.rmtree(chapter.parent)
     for target in folders.made(app).glob("*/*.py"):
         if target not in found:
-            for path in [md5(target), *made_from(target)]:
-                path.unlink()
+            remove_made(target)
     for path in folders.made(app).glob("backreferences/*"):
         path.unlink()
 
@@ -128,6 +127,12 @@ def made_from(target):
     patterns = (f"{name}.*", f"images/sphx_glr_{name}_*", f"images/thumb/*{name}_*")
     paths = {path for pattern in patterns for path in folder.glob(pattern)}
     return sorted(paths - {md5(target)})
+
+
+def remove_made(target):
+    """Remove all that an example's run made, so that nothing old is taken for new."""
+    for path in [md5(target), *made_from(target)]:
+        path.unlink(missing_ok=True)
 
 
 def made_by(target):
