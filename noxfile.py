@@ -83,7 +83,7 @@ def site(session):
 
 @nox.session(venv_backend="none", requires=["dev"], default=False)
 def bench(session):
-    """Measure training, pixel values and activations, each against its peer."""
+    """Measure training, pixel values, activations and builds, each against its peer."""
     python(
         session,
         *("-m", "pytest", "tests/bench", "-s", "--benchmark-columns=median,min,max"),

@@ -12,8 +12,10 @@ SITE_URL = os.environ.get("CNNVIZ_SITE_URL", "")
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_ext"))
 
-# The same pages in every build: no progress bars in what cells print.
+# The same pages in every build: no progress bars in what cells print, and sums that are
+# added in the same order on any number of cores.
 os.environ["TQDM_DISABLE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
 
 project = "cnnviz"
 author = "The cnnviz developers"
@@ -22,6 +24,7 @@ version = release = cnnviz.__version__
 language = "en"
 
 extensions = [
+    "publish",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",

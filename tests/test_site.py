@@ -46,6 +46,29 @@ def site(cache):
     return target
 
 
+def contents(folder):
+    """Return the bytes of each file by its path in the folder."""
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_first_build_elsewhere_gives_the_same_bytes(site, cache, tmp_path):
+    """The site, however it came about, is that of a first build of a fresh copy."""
+    generated = shutil.ignore_patterns("_build", "__pycache__")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=generated)
+    shutil.copytree(ROOT / "gallery", tmp_path / "gallery", ignore=generated)
+    shutil.rmtree(tmp_path / "docs" / "gallery")
+    command = (sys.executable, "-m", "sphinx", "-q", "-n", "-W", "-d", "trees")
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
+    run(*command, "docs", "site", cwd=tmp_path, env=environment)
+    ours, fresh = contents(site), contents(tmp_path / "site")
+    assert ours.keys() == fresh.keys()
+    assert [path for path in ours if ours[path] != fresh[path]] == []
+
+
 class Page(HTMLParser):
     """What a page refers to, and what can be referred to in it."""
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import sphinx_gallery.backreferences
 from PIL import Image
 
+import folders
+
 WIDTH, HEIGHT = 200, 150
 SHARPNESS = 2
 
@@ -63,24 +65,15 @@ def setup(app):
 
 
 def make_pictures(app):
-    """Scale the chosen figure of each page, in both themes, where it has changed."""
-    gallery = Path(app.srcdir, app.config.sphinx_gallery_conf["gallery_dirs"])
-    settings = Path(app.confdir, "conf.py")
-    for script in gallery.glob("*/*.py"):
+    """Scale the chosen figure of each page, in both themes."""
+    for script in folders.made(app).glob("*/*.py"):
         number = app.config.page_pictures.get(script.stem, 1)
         images = script.parent / "images"
         for theme, suffix in (("light", ""), ("dark", "_dark")):
             figure = images / f"sphx_glr_{script.stem}_{number:03}{suffix}.webp"
             card = images / "thumb" / f"{script.stem}_{theme}.webp"
-            if figure.exists() and not is_newer(card, figure, settings):
+            if figure.exists():
                 fit(figure, card)
-
-
-def is_newer(made, *sources):
-    """Whether a file exists and was made after its sources."""
-    return made.exists() and all(
-        made.stat().st_mtime >= source.stat().st_mtime for source in sources
-    )
 
 
 def fit(figure, card):

@@ -1,24 +1,32 @@
-"""Make the zip of each page the same in every build: it stores no times."""
+"""Make the downloads the same in every build: no times, no version of Python."""
 
-from pathlib import Path
+import json
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import folders
 
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 def setup(app):
-    """Rewrite the zips when sphinx-gallery has made them."""
-    app.connect("builder-inited", rewrite_zips, priority=900)
+    """Rewrite the notebooks and zips when sphinx-gallery has made them."""
+    app.connect("builder-inited", rewrite, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def rewrite_zips(app):
-    gallery = Path(app.srcdir, app.config.sphinx_gallery_conf["gallery_dirs"])
-    for path in gallery.glob("*/*.zip"):
-        with ZipFile(path) as made:
-            if all(entry.date_time == LONG_AGO for entry in made.infolist()):
-                continue
-            files = {entry.filename: made.read(entry) for entry in made.infolist()}
-        with ZipFile(path, "w", ZIP_DEFLATED) as rewritten:
-            for name, content in files.items():
-                rewritten.writestr(ZipInfo(name, LONG_AGO), content, ZIP_DEFLATED)
+def rewrite(app):
+    for path in sorted(folders.made(app).glob("*/*.ipynb")):
+        notebook = json.loads(path.read_text("utf-8"))
+        if notebook["metadata"]["language_info"].pop("version", None):
+            path.write_text(json.dumps(notebook, indent=1), "utf-8", newline="\n")
+            rewrite_zip(path.with_suffix(".zip"), path)
+
+
+def rewrite_zip(path, notebook):
+    """Put the notebook as it is now into a zip, and take the times out."""
+    with ZipFile(path) as made:
+        content = {entry.filename: made.read(entry) for entry in made.infolist()}
+    with ZipFile(path, "w", ZIP_DEFLATED) as rewritten:
+        for name in content:
+            data = notebook.read_bytes() if name == notebook.name else content[name]
+            rewritten.writestr(ZipInfo(name, LONG_AGO), data, ZIP_DEFLATED)

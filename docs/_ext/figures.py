@@ -50,6 +50,7 @@ def scraper(block, block_vars, gallery_conf):
                 f"{script}:{block[2]}: figure {number} has neither a suptitle nor "
                 "titles, so nothing says in words what it shows"
             )
+        settle(figure)
         save(figure, light)
         darken(figure)
         save(figure, dark)
@@ -110,10 +111,25 @@ def words(axes):
     return f"{title}: {labels}" if title and labels else title or labels
 
 
+def settle(figure):
+    """Lay a figure out once, for both themes and the same in every build.
+
+    The solver's last digits vary from run to run, and may move a line by a pixel.
+    """
+    figure.set_dpi(SHARPNESS * CSS_PIXELS_PER_INCH)
+    figure.draw_without_rendering()
+    if figure.get_layout_engine() is None:
+        return
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        (left, bottom), (right, top) = axes.get_position(True).get_points().round(6)
+        axes.set_position((left, bottom, right - left, top - bottom), "original")
+
+
 def save(figure, path):
     """Save as WebP: without loss, but for photographs, where that takes too much."""
     png = BytesIO()
-    figure.savefig(png, dpi=SHARPNESS * CSS_PIXELS_PER_INCH, transparent=True)
+    figure.savefig(png, transparent=True)
     image = Image.open(png)
     image.save(path, lossless=True, quality=40)
     if path.stat().st_size > LARGEST_LOSSLESS:

@@ -1,0 +1,145 @@
+"""Build only if something has changed, and publish only what is whole.
+
+Everything that a site is made from is hashed. If neither that nor what was made has
+changed since the last build, Sphinx stops at once. If anything has, all pages are read
+and written anew, into a folder aside, and moved to the site when all went well. So a
+site never depends on what was built before, and neither an error, nor a killed build,
+nor a full disk leaves part of a page in it. What takes long, running the examples,
+stays incremental: see `rebuild`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from sphinx.util import logging
+
+import cnnviz
+import folders
+
+logger = logging.getLogger(__name__)
+
+LIBRARY = Path(cnnviz.__file__).parent
+FORCED = {"-a", "--write-all", "-E", "--fresh-env"}
+VARIABLES = ("CNNVIZ_SITE_URL", "OMP_NUM_THREADS", "SOURCE_DATE_EPOCH")
+
+
+def setup(app):
+    """Stop if nothing has changed, else let Sphinx build everything, aside."""
+    inputs = inputs_of(app)
+    now = {"inputs": inputs, "made": made(app)}
+    if FORCED.isdisjoint(sys.argv) and read_json(record(app)) == now:
+        logger.info("nothing has changed since the last build")
+        raise SystemExit(0)
+    Path(app.doctreedir, "environment.pickle").unlink(missing_ok=True)
+    site = app.outdir
+    app.outdir = type(site)(app.doctreedir / "site")
+    shutil.rmtree(app.outdir, ignore_errors=True)
+
+    def publish(app, exception):
+        failed = exception or (app._warncount and app._fail_on_warnings)
+        aside, app.outdir = Path(app.outdir), site
+        if failed:
+            return
+        replace_site(app, aside)
+        # After a warning, the next build does it all again, to warn again.
+        if not app._warncount:
+            now = {"inputs": inputs, "made": made(app)}
+            write_json(record(app), now)
+
+    app.connect("build-finished", publish, priority=999)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def replace_site(app, aside):
+    """Move the new files to the site, and remove those that earlier builds put there.
+
+    Only those: the folder may hold files that are not ours.
+    """
+    site = Path(app.outdir)
+    Path(aside, ".buildinfo").unlink(missing_ok=True)
+    new = {path.relative_to(aside).as_posix() for path in files(aside)}
+    old = set(read_json(listing(app), []))
+    write_json(listing(app), sorted(old | new))
+    for name in sorted(new):
+        Path(site, name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(aside / name, site / name)
+    for name in old - new:
+        Path(site, name).unlink(missing_ok=True)
+    write_json(listing(app), sorted(new))
+    shutil.rmtree(aside)
+
+
+def listing(app):
+    return Path(app.doctreedir, "site.json")
+
+
+def record(app):
+    return Path(app.doctreedir, "built.json")
+
+
+def made(app):
+    """Return the hashes of the generated gallery and of the published site."""
+    site = {
+        name: sha256(Path(app.outdir, name)) for name in read_json(listing(app), [])
+    }
+    return [hashes(folders.made(app)), site]
+
+
+def inputs_of(app):
+    """Return a hash of all that the site is made from."""
+    made_here = (folders.made(app), app.outdir, app.doctreedir)
+    sources = [
+        hashes(folder, without=made_here)
+        for folder in (Path(app.confdir), folders.scripts(app), LIBRARY)
+    ]
+    packages = {path.name for entry in sys.path for path in Path(entry).glob("*-info")}
+    variables = {name: os.environ.get(name) for name in VARIABLES}
+    described = (sys.argv[1:], sys.version, variables, sorted(packages), sources)
+    return hashlib.sha256(repr(described).encode()).hexdigest()
+
+
+def files(folder):
+    """Return all files of a folder, in order, but for Python's bytecode."""
+    paths = (
+        Path(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if not name.endswith(".pyc")
+    )
+    return sorted(paths)
+
+
+def hashes(folder, without=()):
+    """Return the hash of each file of a folder by its path there."""
+    return {
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in files(folder)
+        if not any(path.is_relative_to(other) for other in without)
+    }
+
+
+def sha256(path):
+    """Return the SHA-256 of a file, None where it can't be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def read_json(path, default=None):
+    """Return what a record says, or the default where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {} if default is None else default
+
+
+def write_json(path, content):
+    """Write a record in one step."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1), "utf-8")
+    os.replace(part, path)
