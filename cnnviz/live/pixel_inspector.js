@@ -13,7 +13,7 @@
   class PixelInspector extends cnnviz.Figure {
     static markup = `
       <div class="controls"><label>picture <select name="picture"></select></label></div>
-      <input name="at" hidden pattern="\\d{1,5},\\d{1,5}" title="a row and a column" value="0,0">
+      <input name="at" hidden required pattern="\\d{1,5},\\d{1,5}" title="a row and a column" value="0,0">
       <div class="panels">
         <div class="whole"></div>
         <div class="near"><div class="title"></div><div class="neighbours"></div>
