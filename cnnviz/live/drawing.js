@@ -187,7 +187,8 @@
       const pick = (row, column) => {
         const { width, height } = this.size;
         const inside = (value, size) => Math.min(Math.max(Math.floor(value), 0), size - 1);
-        onpick(inside(row, height), inside(column, width));
+        this.at = [inside(row, height), inside(column, width)];
+        onpick(...this.at);
       };
       const pointed = (event) => {
         if (!this.size || (event.type === "pointermove" && event.pointerType !== "mouse" && !event.buttons)) return;
