@@ -6,7 +6,6 @@ import json
 from html import escape
 from pathlib import Path
 
-SCRIPTS = Path(__file__).parent
 CORE = ("arithmetic", "drawing", "figure")
 
 _PAGE = """<!doctype html>
@@ -42,7 +41,11 @@ class LiveFigure:
         The attributes of the element: what its controls are set to at first.
     data : dict
         What the script gets, ready for JSON.
+    folder : pathlib.Path
+        Where the scripts are.
     """
+
+    folder = Path(__file__).parent
 
     def __init__(self, name, data, settings=None):
         self.name = name
@@ -61,7 +64,7 @@ class LiveFigure:
     @property
     def scripts(self):
         """The files that the element needs, in the order in which they must run."""
-        return [SCRIPTS / f"{name}.js" for name in (*CORE, self.name)]
+        return [self.folder / f"{name}.js" for name in (*CORE, self.name)]
 
     def json(self):
         """Return the data as JSON that can stand in a script of a page."""

@@ -14,17 +14,24 @@
     static markup = `
       <div class="controls"><label>picture <select name="picture"></select></label></div>
       <input name="at" hidden required pattern="\\d{1,5},\\d{1,5}" title="a row and a column" value="0,0">
-      <div class="panels">
+      <div class="parts">
         <div class="whole"></div>
-        <div class="near"><div class="title"></div><div class="neighbours"></div>
-          <table><caption>the pixel pointed at</caption><thead></thead><tbody></tbody></table></div>
+        <div class="near"><div class="title"></div><div class="neighbours"></div></div>
+        <table><caption>The pixel pointed at</caption><thead></thead><tbody></tbody></table>
       </div>`;
 
     static styles = `
-      .neighbours { display: flex; flex-direction: column; gap: .5rem; }
-      table { margin-top: .5rem; width: 100%; }
+      .parts { display: grid; gap: .75rem; align-items: start;
+        grid-template: "whole near" auto "whole table" 1fr / 1fr 1fr; }
+      .parts.colour { grid-template: "whole table" auto "near near" auto / 1fr 1fr; }
+      .whole { grid-area: whole; aspect-ratio: 1; }
+      .near { grid-area: near; }
+      .neighbours { display: flex; flex-wrap: wrap; gap: .5rem; }
+      .neighbours > * { flex: 1 1 12rem; }
+      table { grid-area: table; width: 100%; }
       caption { text-align: left; font-weight: 600; }
-      th:first-child { text-align: left; }`;
+      th:first-child { text-align: left; }
+      @container (max-width: 30rem) { .parts, .parts.colour { display: flex; flex-direction: column; align-items: stretch; } }`;
 
     async start({ pictures }) {
       this.pictures = new Map();
@@ -46,6 +53,8 @@
       const { width, height } = planes[0];
       const [row, column] = at.split(",").map((v, i) => Math.min(Number(v), [height, width][i] - 1));
       const scale = { kind: "grey", low: 0, high: 255 };
+      this.find(".parts").classList.toggle("colour", planes.length === 3);
+      this.whole.host.style.aspectRatio = `${width} / ${height}`;
       this.whole.show(planes.length === 1 ? planes[0] : planes, scale);
       this.whole.point(row, column);
       this.whole.frame("around", {
