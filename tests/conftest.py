@@ -56,6 +56,7 @@ def open_page(chromium):
         page.goto(address)
         return page
 
+    open_page.said = said
     yield open_page
     for context in contexts:
         context.close()

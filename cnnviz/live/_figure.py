@@ -92,10 +92,22 @@ class LiveFigure:
             body=self._element(),
             scripts="\n".join(f"<script>{script}</script>" for script in scripts),
         )
-        path = Path(path)
-        unfinished = path.with_name(path.name + ".part")
-        unfinished.write_text(page, "utf-8")
-        unfinished.replace(path)
+        _write(path, page)
+
+    def save_data(self, path):
+        """Write the data as a script, which the element's attribute `src` can name.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, which is replaced if there is one.
+
+        Raises
+        ------
+        OSError
+            If it can't be written. What stood there before is kept.
+        """
+        _write(path, f"cnnviz.provide({self.json()});\n")
 
     def _element(self, extra=""):
         """Return the element with its data inside."""
@@ -108,6 +120,17 @@ class LiveFigure:
         scripts = [script.read_text("utf-8") for script in self.scripts]
         code = "\n".join(f"<script>{script}</script>" for script in scripts)
         return self._element(" embedded") + "\n" + code
+
+
+def _write(path, text):
+    """Write a file as a whole or not at all."""
+    path = Path(path)
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        unfinished.write_text(text, "utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _policy(scripts):

@@ -53,7 +53,7 @@ def scraper(block, block_vars, gallery_conf):
     number = 1 + block_vars.setdefault("live_figures", 0)
     block_vars["live_figures"] = number
     data = folder / f"{page.stem}_{number}.js"
-    data.write_text(f"cnnviz.provide({shown.json()});\n", "utf-8")
+    shown.save_data(data)
     return DIRECTIVE.format(
         name=shown.name,
         data=data.relative_to(gallery_conf["src_dir"]).as_posix(),
