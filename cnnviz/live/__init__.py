@@ -8,7 +8,24 @@ Every figure is one function here and one script beside it, a custom element ove
 small shared core: ``arithmetic.js``, ``drawing.js`` and ``figure.js``.
 """
 
+from cnnviz.live._channel_sum import channel_sum
+from cnnviz.live._draw_digit import draw_digit
 from cnnviz.live._figure import LiveFigure
+from cnnviz.live._kernel_playground import kernel_playground
+from cnnviz.live._learn_kernel import learn_kernel
+from cnnviz.live._packing import as_shipped
 from cnnviz.live._pixel_inspector import pixel_inspector
+from cnnviz.live._receptive_field import receptive_field
+from cnnviz.live._training_steps import training_steps
 
-__all__ = ["LiveFigure", "pixel_inspector"]
+__all__ = [
+    "LiveFigure",
+    "as_shipped",
+    "channel_sum",
+    "draw_digit",
+    "kernel_playground",
+    "learn_kernel",
+    "pixel_inspector",
+    "receptive_field",
+    "training_steps",
+]

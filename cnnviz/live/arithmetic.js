@@ -48,43 +48,95 @@ globalThis.cnnviz ??= {};
     return padded;
   }
 
-  /**
-   * Add to each sum the products of one kernel row with the numbers under it. The
-   * weights are taken four, two or one at a time: a loop a weight takes twice as long.
-   */
-  function addRow(sums, start, count, input, from, stride, dilation, weights, at, length) {
-    let column = 0;
-    for (; column + 4 <= length; column += 4) {
-      const [a, b, c, d] = weights.subarray(at + column, at + column + 4);
-      let q = from + column * dilation;
-      for (let x = start; x < start + count; x++, q += stride) {
-        sums[x] +=
-          a * input[q] + b * input[q + dilation] + c * input[q + 2 * dilation] + d * input[q + 3 * dilation];
+  /** The part of a map in a window (ends not included), NaN where there is no map. */
+  function crop({ data, width, height }, { top, left, bottom, right }) {
+    const part = plane(right - left, bottom - top);
+    for (let row = top, at = 0; row < bottom; row++) {
+      for (let column = left; column < right; column++, at++) {
+        const inside = row >= 0 && column >= 0 && row < height && column < width;
+        part.data[at] = inside ? data[row * width + column] : NaN;
       }
     }
-    if (length - column === 3) {
-      const [a, b, c] = weights.subarray(at + column, at + column + 3);
-      let q = from + column * dilation;
-      for (let x = start; x < start + count; x++, q += stride) {
-        sums[x] += a * input[q] + b * input[q + dilation] + c * input[q + 2 * dilation];
-      }
-      return;
-    }
-    for (; column < length; column++) {
+    return part;
+  }
+
+  /** Add one kernel row times the numbers under it to each sum, a weight at a time. */
+  function addRow(sums, input, from, { stride, dilation }, weights, at, length) {
+    for (let column = 0; column < length; column++) {
       const weight = weights[at + column];
       let q = from + column * dilation;
-      for (let x = start; x < start + count; x++, q += stride) sums[x] += weight * input[q];
+      if (weight) for (let x = 0; x < sums.length; x++, q += stride) sums[x] += weight * input[q];
     }
   }
 
-  /** Add the convolution of a map (already padded) to sums of the output's size. */
-  function accumulate(sums, width, height, input, kernel, stride, dilation) {
-    for (let row = 0; row < height; row++) {
-      for (let i = 0; i < kernel.height; i++) {
-        const from = (row * stride + i * dilation) * input.width;
-        addRow(sums, row * width, width, input.data, from, stride, dilation, kernel.data, i * kernel.width, kernel.width);
+  /** The same for stride 1 and seven weights: each number is read once and handed on. */
+  function slideSeven(sums, input, from, step, weights, at) {
+    const a = weights[at], b = weights[at + 1], c = weights[at + 2], d = weights[at + 3];
+    const e = weights[at + 4], f = weights[at + 5], g = weights[at + 6];
+    for (let first = 0; first < step; first++) {
+      let q = from + first;
+      let t = input[q], u = input[(q += step)], v = input[(q += step)];
+      let w = input[(q += step)], y = input[(q += step)], z = input[(q += step)];
+      for (let x = first; x < sums.length; x += step) {
+        const next = input[(q += step)];
+        sums[x] += a * t + b * u + c * v + d * w + e * y + f * z + g * next;
+        t = u; u = v; v = w; w = y; y = z; z = next;
       }
     }
+  }
+
+  /** The same for three rows of three weights at once; `down` leads from row to row. */
+  function slideThree(sums, input, from, step, down, [a, b, c, d, e, f, g, h, i]) {
+    for (let first = 0; first < step; first++) {
+      let p = from + first, q = p + down, r = q + down;
+      let t = input[p], u = input[(p += step)];
+      let v = input[q], w = input[(q += step)];
+      let y = input[r], z = input[(r += step)];
+      for (let x = first; x < sums.length; x += step) {
+        const above = input[(p += step)], beside = input[(q += step)], below = input[(r += step)];
+        sums[x] += a * t + b * u + c * above + d * v + e * w + f * beside + g * y + h * z + i * below;
+        t = u; u = above; v = w; w = beside; y = z; z = below;
+      }
+    }
+  }
+
+  /**
+   * Slide each kernel over its map (already padded) and add all up. At stride 1 weights
+   * are taken many at a time: a loop a weight takes three times as long.
+   */
+  function sumOfProducts(maps, kernels, bias, width, height, windows) {
+    const { stride, dilation } = windows;
+    const [{ width: columns, height: rows }] = kernels;
+    const side = columns <= 3 && rows <= 3 ? 3 : 7;
+    const tiles = kernels.map((kernel) => stride === 1 && columns <= side && spread(kernel, side));
+    const result = plane(width, height);
+    const sums = new Float64Array(width);
+    for (let row = 0; row < height; row++) {
+      sums.fill(bias);
+      for (let m = 0; m < maps.length; m++) {
+        const { data, width: wide } = maps[m];
+        const down = dilation * wide;
+        const last = data.length - width - (side - 1) * dilation;
+        let from = row * stride * wide;
+        if (tiles[m] && side === 3 && from + 2 * down <= last) {
+          slideThree(sums, data, from, dilation, down, tiles[m]);
+          continue;
+        }
+        for (let i = 0; i < rows; i++, from += down) {
+          if (tiles[m] && side === 7 && from <= last) slideSeven(sums, data, from, dilation, tiles[m], 7 * i);
+          else addRow(sums, data, from, windows, kernels[m].data, i * columns, columns);
+        }
+      }
+      result.data.set(sums, row * width);
+    }
+    return result;
+  }
+
+  /** The weights of a kernel in rows of `side`, filled up with zeros. */
+  function spread({ data, width, height }, side) {
+    const weights = new Float64Array(side * Math.max(side, height));
+    for (let row = 0; row < height; row++) weights.set(data.subarray(row * width, (row + 1) * width), row * side);
+    return weights;
   }
 
   /**
@@ -92,8 +144,8 @@ globalThis.cnnviz ??= {};
    * @param {Plane} map @param {Plane} kernel @param {Windows} [windows]
    * @returns {Plane}
    */
-  function convolve(map, kernel, windows = {}) {
-    const { stride = 1, padding = 0, dilation = 1 } = windows;
+  function convolve(map, kernel, { stride = 1, padding = 0, dilation = 1 } = {}) {
+    const windows = { stride, padding, dilation };
     const width = outputSize(map.width, kernel.width, windows);
     const height = outputSize(map.height, kernel.height, windows);
     if (width < 1 || height < 1) {
@@ -101,9 +153,7 @@ globalThis.cnnviz ??= {};
         `The window is larger than the picture (${map.height} × ${map.width}).`,
       );
     }
-    const sums = new Float64Array(width * height);
-    accumulate(sums, width, height, pad(map, padding), kernel, stride, dilation);
-    return plane(width, height, Float32Array.from(sums));
+    return sumOfProducts([pad(map, padding)], [kernel], 0, width, height, windows);
   }
 
   /** Negative numbers become zero. */
@@ -160,6 +210,21 @@ globalThis.cnnviz ??= {};
     return Math.max(-low, high) || 1;
   }
 
+  /** The window round what is not zero in a map, and its centre of mass (x, y); null where all is zero. */
+  function measure({ data, width }) {
+    let [top, left, bottom, right, mass, x, y] = [Infinity, width, 0, 0, 0, 0, 0];
+    data.forEach((value, i) => {
+      if (!value) return;
+      const [row, column] = [Math.floor(i / width), i % width];
+      [top, bottom] = [Math.min(top, row), row + 1];
+      [left, right] = [Math.min(left, column), Math.max(right, column + 1)];
+      mass += value;
+      x += value * (column + 0.5);
+      y += value * (row + 0.5);
+    });
+    return mass ? { top, left, bottom, right, x: x / mass, y: y / mass } : null;
+  }
+
   /** Red, green and blue made one grey by OpenCV's weights, for pixels 0–255. */
   function grey([red, green, blue]) {
     const result = plane(red.width, red.height);
@@ -197,9 +262,7 @@ globalThis.cnnviz ??= {};
       return kernels.map((slices, filter) => {
         const width = outputSize(wide, slices[0].width, windows);
         const height = outputSize(high, slices[0].height, windows);
-        const sums = new Float64Array(width * height).fill(bias?.[filter] ?? 0);
-        slices.forEach((slice, i) => accumulate(sums, width, height, padded[i], slice, stride, dilation));
-        return plane(width, height, Float32Array.from(sums));
+        return sumOfProducts(padded, slices, bias?.[filter] ?? 0, width, height, windows);
       });
     },
     maxpool: (maps, { size, stride }) => maps.map((map) => pool(map, size, "max", stride)),
@@ -235,6 +298,17 @@ globalThis.cnnviz ??= {};
       outputs.set(layer.name, maps);
     }
     return outputs;
+  }
+
+  /** What a unit of a map sees of the picture, through all layers up to its own. */
+  function fieldOf(layers, row, column) {
+    let field = { top: row, left: column, bottom: row + 1, right: column + 1 };
+    for (const { kernels, size = 1, ...windows } of layers.toReversed()) {
+      const kernel = kernels?.[0][0] ?? { width: size, height: size };
+      const { top, left } = windowOf(field.top, field.left, kernel, windows);
+      field = { ...windowOf(field.bottom - 1, field.right - 1, kernel, windows), top, left };
+    }
+    return field;
   }
 
   const TYPES = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array };
@@ -289,8 +363,8 @@ globalThis.cnnviz ??= {};
   }
 
   Object.assign(cnnviz, {
-    plane, outputSize, windowOf, pad, convolve, relu, pool, range, limit, grey, softmax,
-    linear, run, unpack, unpackMaps, readNetwork,
+    plane, outputSize, windowOf, crop, pad, convolve, relu, pool, range, limit, measure, grey, softmax,
+    linear, run, fieldOf, unpack, unpackMaps, readNetwork,
     InputError: class extends Error {},
   });
 })();

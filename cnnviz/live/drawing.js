@@ -18,7 +18,7 @@
 
   /** The colour [r, g, b] at a place from 0 to 1. */
   function colorAt(kind, place) {
-    const t = Math.min(Math.max(place, 0), 1);
+    const t = Math.min(Math.max(place, 0), 1) || 0;
     if (kind === "grey") return [t, t, t].map((v) => Math.round(v * 255));
     const step = Math.min(Math.floor(t * 10), 9);
     return [0, 1, 2].map((c) =>
@@ -53,23 +53,35 @@
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d");
     const image = context.createImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
     const factor = 255 / (scale.high - scale.low || 1);
     const shift = 0.5 - scale.low * factor;
+    const level = (value) => {
+      const level = value * factor + shift;
+      return level < 0 ? 0 : level > 255 ? 255 : level | 0;
+    };
     if (planes.length === 3) {
-      planes.forEach(({ data }, channel) => {
-        for (let i = 0; i < data.length; i++) image.data[4 * i + channel] = Math.floor(data[i] * factor + shift);
-      });
-      for (let i = 3; i < image.data.length; i += 4) image.data[i] = 255;
+      const [red, green, blue] = planes.map(({ data }) => data);
+      for (let i = 0; i < pixels.length; i++) {
+        pixels[i] = (255 << 24) | (level(blue[i]) << 16) | (level(green[i]) << 8) | level(red[i]);
+      }
     } else {
       const colors = table(scale.kind);
-      const pixels = new Uint32Array(image.data.buffer);
-      const { data } = map;
-      for (let i = 0; i < data.length; i++) {
-        const level = (data[i] * factor + shift) | 0;
-        pixels[i] = colors[level < 0 ? 0 : level > 255 ? 255 : level];
-      }
+      const { data } = planes[0];
+      for (let i = 0; i < pixels.length; i++) pixels[i] = colors[level(data[i])];
     }
     context.putImageData(image, 0, 0);
+  }
+
+  /** Maps side by side in one. */
+  function tile(maps, across) {
+    const [{ width, height }] = maps;
+    const all = cnnviz.plane(across * width, Math.ceil(maps.length / across) * height);
+    maps.forEach(({ data }, i) => {
+      const from = Math.floor(i / across) * height * all.width + (i % across) * width;
+      for (let r = 0; r < height; r++) all.data.set(data.subarray(r * width, (r + 1) * width), from + r * all.width);
+    });
+    return all;
   }
 
   /** Write a number as Python's figures do: few digits, a true minus sign. */
@@ -93,11 +105,18 @@
     return made;
   }
 
+  /** Give an element a ground and the ink that is read best on it (WCAG 2, 1.4.3), or none. */
+  function tint({ style }, color) {
+    const [red, green, blue] = (color ?? []).map((level) => (level / 255) ** 2.2);
+    style.background = color ? `rgb(${color.join(" ")})` : "none";
+    style.color = !color ? "" : red * 0.2126 + green * 0.7152 + blue * 0.0722 > 0.18 ? "#000" : "#fff";
+  }
+
   /**
    * Fill `host` with a table of a map's values on their colours. Cells are `.cell`
    * elements; `marked(row, column)` chooses those with a frame.
    */
-  function values(host, map, scale, { digits = 3, marked = () => false } = {}) {
+  function values(host, map, scale, { digits = 3, decimals = 20, marked = () => false } = {}) {
     host.classList.add("values");
     host.style.setProperty("--columns", map.width);
     while (host.children.length > map.data.length) host.lastChild.remove();
@@ -105,10 +124,9 @@
     map.data.forEach((value, i) => {
       const cell = host.children[i];
       const missing = Number.isNaN(value);
-      const [r, g, b] = colorAt(scale.kind, (value - scale.low) / (scale.high - scale.low || 1));
-      cell.textContent = missing ? "" : format(value, digits);
-      cell.style.background = missing ? "none" : `rgb(${r} ${g} ${b})`;
-      cell.style.color = r * 0.299 + g * 0.587 + b * 0.114 > 140 ? "#000" : "#fff";
+      const color = colorAt(scale.kind, (value - scale.low) / (scale.high - scale.low || 1));
+      cell.textContent = missing ? "" : format(Number(value.toFixed(decimals)), digits);
+      tint(cell, missing ? null : color);
       cell.classList.toggle("marked", marked(Math.floor(i / map.width), i % map.width));
     });
   }
@@ -149,6 +167,8 @@
     show(map, scale) {
       const [{ width, height }] = [map].flat();
       this.size = { width, height };
+      this.host.style.aspectRatio = `${width} / ${height}`;
+      this.host.style.maxWidth = `${(32 * width) / height}rem`;
       paint(this.canvas, map, scale);
     }
 
@@ -211,5 +231,5 @@
     }
   }
 
-  Object.assign(cnnviz, { colorAt, signedScale, paint, format, element, values, colorBar, Picture });
+  Object.assign(cnnviz, { colorAt, signedScale, paint, tile, format, element, tint, values, colorBar, Picture });
 })();

@@ -67,6 +67,7 @@
     @media print { .controls, footer { display: none; } }
   `;
   const NEAR = "800px";
+  const LARGEST = 64e6;
   const provided = new Map();
 
   /** Called by a script of data: hand it to the figures that asked for this script. */
@@ -92,21 +93,57 @@
     return provided.get(href);
   }
 
-  /** The maps of a picture: red, green and blue, or one of grey, 0–255. */
-  async function readPicture(source) {
+  /**
+   * The maps of a picture (an address or a file): red, green and blue, 0–255. If its longer
+   * side is above `side`, it is scaled down to that; what is transparent becomes white.
+   */
+  async function readPicture(source, side = Infinity) {
     const image = new Image();
-    image.src = source;
-    await image.decode();
-    const { naturalWidth: width, naturalHeight: height } = image;
+    image.src = source instanceof Blob ? URL.createObjectURL(source) : source;
+    await new Promise((done) => (image.onload = image.onerror = done));
+    URL.revokeObjectURL(image.src);
+    const { naturalWidth, naturalHeight } = image;
+    const size = naturalWidth * naturalHeight;
+    if (!size) throw new cnnviz.InputError("This is no picture that the browser can read.");
+    if (size > LARGEST) {
+      const words = [size, LARGEST].map((number) => Math.round(number / 1e6));
+      throw new cnnviz.InputError(`This picture has ${words[0]} megapixels; at most ${words[1]} can be read.`);
+    }
+    const scale = Math.min(side / Math.max(naturalWidth, naturalHeight), 1);
+    const [width, height] = [naturalWidth, naturalHeight].map((v) => Math.max(Math.round(v * scale), 1));
     const canvas = Object.assign(document.createElement("canvas"), { width, height });
     const context = canvas.getContext("2d", { willReadFrequently: true });
-    context.drawImage(image, 0, 0);
-    const { data } = context.getImageData(0, 0, width, height);
+    Object.assign(context, { fillStyle: "#fff", imageSmoothingQuality: "high" });
+    context.fillRect(0, 0, width, height);
+    context.drawImage(image, 0, 0, width, height);
+    return readCanvas(canvas);
+  }
+
+  /** The maps of a canvas: red, green and blue, 0–255. */
+  function readCanvas(canvas) {
+    const { width, height } = canvas;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
     return [0, 1, 2].map((channel) => {
       const map = cnnviz.plane(width, height);
       for (let i = 0; i < map.data.length; i++) map.data[i] = data[4 * i + channel];
       return map;
     });
+  }
+
+  /** Put text on the clipboard; false where the browser doesn't let us. */
+  async function copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** A value as a control takes it; null for what a control of numbers can't hold. */
+  function asText(value, type) {
+    if (type !== "number" && type !== "range") return String(value);
+    return String(value).trim() && Number.isFinite(Number(value)) ? String(Number(value)) : null;
   }
 
   const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -205,6 +242,7 @@
     connectedCallback() {
       if (this.#begun) return;
       this.#begun = true;
+      this.style.setProperty("--ratio", this.getAttribute("ratio") ?? 1);
       this.id ||= this.localName.replace("cnn-", "");
       this.form.setAttribute("aria-label", this.getAttribute("label") ?? this.id.replaceAll("-", " "));
       addEventListener("hashchange", () => this.#readAddress());
@@ -289,6 +327,25 @@
       if (text) this.dispatchEvent(new CustomEvent("cnn-message", { detail: text }));
     }
 
+    /** Let readers bring pictures: by a button, a drop or the clipboard. They stay here. */
+    takePictures(button, take, side = 1024) {
+      const file = Object.assign(document.createElement("input"), { type: "file", accept: "image/*" });
+      const read = async ([picture], event) => {
+        if (!picture) return;
+        event.preventDefault();
+        try {
+          take(await readPicture(picture, side));
+        } catch (error) {
+          this.warn(error.message);
+        }
+      };
+      button.addEventListener("click", () => file.click());
+      file.addEventListener("change", (event) => read(file.files, event));
+      this.addEventListener("dragover", (event) => event.preventDefault());
+      this.addEventListener("drop", (event) => read(event.dataTransfer.files, event));
+      this.addEventListener("paste", (event) => read(event.clipboardData.files, event));
+    }
+
     /** The element of the figure's markup that a selector finds. */
     find(selector) {
       return this.form.querySelector(selector);
@@ -301,6 +358,8 @@
           : ["number", "range"].includes(control.type)
             ? control.valueAsNumber
             : control.value;
+      const output = control.nextElementSibling;
+      if (output?.localName === "output") output.value = cnnviz.format(this.#valid[control.name]);
     }
 
     /** Why a control's value can't be used, in words; empty where it can. */
@@ -339,8 +398,9 @@
         }
         const key = control.type === "checkbox" ? "checked" : "value";
         const before = control[key];
-        control[key] = key === "checked" ? value === true || value === "true" || value === "" : String(value);
-        const changed = key === "value" && control[key] !== String(value);
+        const text = asText(value, control.type);
+        control[key] = key === "checked" ? value === true || value === "true" || value === "" : text;
+        const changed = key === "value" && (control[key] !== text || text === null);
         const problem = changed ? `${name} can't be ${String(value).slice(0, 40)}` : this.#problem(control);
         if (problem) {
           control[key] = before;
@@ -375,14 +435,9 @@
     }
 
     async #copyLink() {
-      const address = new URL(this.link, location.href).href;
-      try {
-        await navigator.clipboard.writeText(address);
-        this.say("The link is copied.");
-      } catch {
-        history.replaceState(null, "", this.link);
-        this.say("The link is in the address bar.");
-      }
+      if (await copy(new URL(this.link, location.href).href)) return this.say("The link is copied.");
+      history.replaceState(null, "", this.link);
+      this.say("The link is in the address bar.");
     }
 
     async #load() {
@@ -425,5 +480,5 @@
     }
   }
 
-  Object.assign(cnnviz, { provide, readPicture, reducedMotion, Player, Figure });
+  Object.assign(cnnviz, { provide, readPicture, readCanvas, copy, reducedMotion, Player, Figure });
 })();
