@@ -18,6 +18,8 @@ One module, one subject:
     Output sizes and receptive fields.
 `plotting`
     Every figure: arrays or tensors in, `Axes` or `Figure` out.
+`live`
+    Figures that can be played with, in a page, a notebook or a file.
 
 Modules are imported when they are first used, so ``import cnnviz`` is instant.
 """
@@ -32,6 +34,7 @@ __all__ = [
     "datasets",
     "geometry",
     "kernels",
+    "live",
     "models",
     "plotting",
     "training",

@@ -9,6 +9,7 @@ numbers from 0 to 1, as networks get them, and how a plot can lie about them.
 import matplotlib.pyplot as plt
 import numpy as np
 
+from cnnviz import live
 from cnnviz.datasets import mnist
 from cnnviz.plotting import plot_image, plot_pixel_values
 
@@ -25,6 +26,18 @@ axes.figure.suptitle(
     "numbers. The black around the stroke is numbers too, all of them 0.",
     wrap=True,
 )
+
+# %%
+# **Live:** point at a pixel, or go there with the arrow keys. Walk from the black across
+# the border into the stroke.
+
+axes = plot_image(values, title="0 is black, 255 is white")
+axes.figure.suptitle(
+    f"Row 8, column 11, on the upper stroke: {values[8, 11]}. Two columns to the left, "
+    f"on its border: {values[8, 9]}.",
+    wrap=True,
+)
+live.pixel_inspector(values, row=8, column=11)
 
 # %%
 # From 0–255 to 0–1

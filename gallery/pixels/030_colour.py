@@ -10,6 +10,7 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
+from cnnviz import live
 from cnnviz.datasets import dog
 from cnnviz.plotting import (
     plot_channels,
@@ -38,7 +39,8 @@ figure.suptitle(
 # ----------------------
 # Closer: 7 × 7 pixels at the rim of the frame, with the wall on the right. A pixel is
 # three numbers, one at the same place in each table. Going from left to right, red
-# hardly changes. It is green that makes yellow of it.
+# hardly changes. It is green that makes yellow of it. **Live:** point at other places,
+# and look for a pixel that has much of one colour alone.
 
 patch = photo[290:297, 380:387]
 figure, axes = plt.subplots(2, 2, figsize=(7.2, 7.6), layout="compressed")
@@ -51,6 +53,7 @@ figure.suptitle(
     f"{patch[0, 0].tolist()}, in the lower right corner {patch[-1, -1].tolist()}.",
     wrap=True,
 )
+live.pixel_inspector(photo[245:341, 335:431], row=48, column=48)
 
 # %%
 # Grey from colour

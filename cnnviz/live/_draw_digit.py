@@ -1,0 +1,82 @@
+from collections.abc import Mapping
+
+from cnnviz._validation import as_integer, describe, invalid
+from cnnviz.live._figure import LiveFigure
+from cnnviz.live._packing import as_shipped, pack_network, pack_picture
+from cnnviz.training import evaluate
+
+
+def draw_digit(networks, digits, labels, *, digit=0, centred=False):
+    """Draw a digit and watch trained networks read it.
+
+    At each stroke the figure shows what every layer of the first convolutional network
+    finds, and how probable each network finds each digit. The drawing can be moved,
+    turned, made thicker, and centred as MNIST's digits were.
+
+    Parameters
+    ----------
+    networks : mapping of str to torch.nn.Sequential
+        Classifiers of digits by name, such as `cnnviz.models.CNN` and
+        `cnnviz.models.MLP`, at least one of them with convolutions. They run with the
+        weights of `as_shipped`.
+    digits : torch.Tensor, shape (N, 1, 28, 28), float
+        Digits to start from, 0–1; rounded to the nearest of 256 levels.
+    labels : torch.Tensor, shape (N,), int64
+        What they are, 0–9.
+    digit : int, default 0
+        Which of them the figure starts from.
+    centred : bool, default False
+        Whether it centres drawings at first.
+
+    Returns
+    -------
+    LiveFigure
+        The element ``<cnn-draw-digit>``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or range, or a network has a layer
+        that the figure can't run.
+
+    References
+    ----------
+    Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten digits",
+    for the way in which digits are centred: scaled into 20 × 20 pixels, with the centre
+    of mass in the middle of 28 × 28.
+    """
+    if not isinstance(networks, Mapping) or not networks:
+        raise invalid("networks", "a mapping of names to networks", describe(networks))
+    packed = {str(name): pack_network(model) for name, model in networks.items()}
+    if not any(layer["kind"] == "conv" for net in packed.values() for layer in net):
+        raise invalid("networks", "at least one with convolutions", ", ".join(packed))
+    answers = {name: _answers(net, digits, labels) for name, net in networks.items()}
+    if digits.shape[1:] != (1, 28, 28) or digits.min() < 0 or digits.max() > 1:
+        raise invalid("digits", "0–1 of shape (N, 1, 28, 28)", describe(digits))
+    digit = as_integer(digit, "digit", 0)
+    if digit >= len(digits):
+        raise invalid("digit", f"at most {len(digits) - 1}", digit)
+    labels = labels.tolist()
+    words = [
+        ", ".join(
+            [str(label)]
+            + [f"{name} reads {a[i]}" for name, a in answers.items() if a[i] != label]
+        )
+        for i, label in enumerate(labels)
+    ]
+    data = {
+        "networks": packed,
+        "sheet": pack_picture(digits.reshape(-1, 28), "digits")["source"],
+        "words": words,
+    }
+    settings = {"digit": digit, **({"centred": "true"} if centred else {})}
+    return LiveFigure("draw_digit", data, settings)
+
+
+def _answers(network, digits, labels):
+    """Return what a network, as shipped, takes digits for."""
+    evaluation = evaluate(as_shipped(network), digits, labels)
+    if evaluation.logits.shape[1] != 10:
+        expected = "classifiers with ten scores"
+        raise invalid("networks", expected, evaluation.logits.shape[1])
+    return evaluation.predictions.tolist()

@@ -1,0 +1,145 @@
+"""What a live figure is in Python: an element, its settings, and its data."""
+
+import base64
+import hashlib
+import json
+from html import escape
+from pathlib import Path
+
+CORE = ("arithmetic", "drawing", "figure")
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+{scripts}
+</body>
+</html>
+"""
+_STYLE = """:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { max-width: 46rem; margin: 1rem auto; padding: 0 1rem; }"""
+
+
+class LiveFigure:
+    """A figure that can be played with.
+
+    Notebooks show it where it is the last expression of a cell.
+
+    Attributes
+    ----------
+    name : str
+        The name of the figure's script, such as ``"pixel_inspector"``; its element is
+        ``<cnn-pixel-inspector>``.
+    settings : dict of str
+        The attributes of the element: what its controls are set to at first.
+    data : dict
+        What the script gets, ready for JSON.
+    folder : pathlib.Path
+        Where the scripts are.
+    """
+
+    folder = Path(__file__).parent
+
+    def __init__(self, name, data, settings=None):
+        self.name = name
+        self.data = data
+        self.settings = {k: str(v) for k, v in (settings or {}).items()}
+
+    def __repr__(self):
+        settings = "".join(f", {k}={v!r}" for k, v in self.settings.items())
+        return f"<live figure {self.name}{settings}>"
+
+    @property
+    def tag(self):
+        """The name of the custom element."""
+        return "cnn-" + self.name.replace("_", "-")
+
+    @property
+    def scripts(self):
+        """The files that the element needs, in the order in which they must run."""
+        return [self.folder / f"{name}.js" for name in (*CORE, self.name)]
+
+    def json(self):
+        """Return the data as JSON that can stand in a script of a page."""
+        text = json.dumps(self.data, separators=(",", ":"), allow_nan=False)
+        return text.replace("<", "\\u003c")
+
+    def save(self, path):
+        """Write one HTML file that holds all the figure needs.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, which is replaced if there is one.
+
+        Raises
+        ------
+        OSError
+            If it can't be written. What stood there before is kept.
+        """
+        scripts = [script.read_text("utf-8") for script in self.scripts]
+        page = _PAGE.format(
+            policy=_policy(scripts),
+            title=escape(self.name.replace("_", " ")),
+            style=_STYLE,
+            body=self._element(),
+            scripts="\n".join(f"<script>{script}</script>" for script in scripts),
+        )
+        _write(path, page)
+
+    def save_data(self, path):
+        """Write the data as a script, which the element's attribute `src` can name.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, which is replaced if there is one.
+
+        Raises
+        ------
+        OSError
+            If it can't be written. What stood there before is kept.
+        """
+        _write(path, f"cnnviz.provide({self.json()});\n")
+
+    def _element(self, extra=""):
+        """Return the element with its data inside."""
+        settings = "".join(f' {k}="{escape(v)}"' for k, v in self.settings.items())
+        data = f'<script type="application/json">{self.json()}</script>'
+        words = f"<p>{escape(self.name.replace('_', ' '))}: needs JavaScript.</p>"
+        return f"<{self.tag}{settings}{extra}>{data}{words}</{self.tag}>"
+
+    def _repr_html_(self):
+        scripts = [script.read_text("utf-8") for script in self.scripts]
+        code = "\n".join(f"<script>{script}</script>" for script in scripts)
+        return self._element(" embedded") + "\n" + code
+
+
+def _write(path, text):
+    """Write a file as a whole or not at all."""
+    path = Path(path)
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        unfinished.write_text(text, "utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _policy(scripts):
+    """Return a content security policy that allows these scripts and nothing else."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'"
+        for s in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:"
+    )

@@ -1,0 +1,194 @@
+"""Numbers and pictures as text that a browser reads: base64, without loss."""
+
+import base64
+from copy import deepcopy
+from io import BytesIO
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from cnnviz._probing import check_model
+from cnnviz._validation import invalid
+from cnnviz.plotting._style import as_pixels
+
+
+def pack(array):
+    """Return an array as a dict for JSON; all but bytes become float32."""
+    array = np.ascontiguousarray(array)
+    if array.dtype not in (np.uint8, np.int8):
+        array = np.ascontiguousarray(array, dtype="<f4")
+    return {
+        "dtype": array.dtype.name,
+        "shape": list(array.shape),
+        "base64": base64.b64encode(array.tobytes()).decode(),
+    }
+
+
+def pack_weights(weights):
+    """Return weights as 8-bit numbers with a scale a row (the first dimension).
+
+    The largest magnitude of a row becomes ±127, so a weight is off by at most 1/254 of
+    that.
+    """
+    levels, scale = _round(weights)
+    return {**pack(levels), "scale": pack(scale)}
+
+
+def as_shipped(model):
+    """Return a copy of a network with the weights that live figures run it with.
+
+    Those of convolutions and linear layers are 8-bit numbers times a scale a row. What
+    that costs in accuracy, `cnnviz.training.evaluate` tells.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Any model; it is left as it is.
+
+    Returns
+    -------
+    torch.nn.Module
+        The copy, in evaluation mode.
+
+    Raises
+    ------
+    TypeError
+        If `model` is not a module.
+
+    Examples
+    --------
+    >>> from cnnviz.models import CNN
+    >>> as_shipped(CNN()).conv1.weight[0].unique().numel() <= 25
+    True
+    """
+    check_model(model)
+    shipped = deepcopy(model).eval()
+    for layer in shipped.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            levels, scale = _round(layer.weight)
+            rows = levels.astype(np.float32).reshape(len(scale), -1) * scale[:, None]
+            layer.weight.data.copy_(torch.from_numpy(rows.reshape(levels.shape)))
+    return shipped
+
+
+def pack_network(model):
+    """Return the layers of a network as the browser's ``readNetwork`` takes them.
+
+    Weights are those of `as_shipped`. Batch normalisation becomes a factor and an
+    offset a map; what does nothing in evaluation mode is left out.
+    """
+    check_model(model)
+    if not isinstance(model, nn.Sequential):
+        raise invalid("model", "an nn.Sequential", type(model).__name__)
+    layers = []
+    for name, layer in model.named_children():
+        if isinstance(layer, nn.Sequential):
+            inner = pack_network(layer)
+            layers += [{**each, "name": f"{name}.{each['name']}"} for each in inner]
+        elif not isinstance(layer, (nn.Dropout, nn.Dropout2d, nn.Identity)):
+            layers.append({"name": name, **_pack_layer(layer)})
+    return layers
+
+
+def _pack_layer(layer):
+    """Return a layer's kind with its weights and settings."""
+    match layer:
+        case nn.Conv2d(groups=1, padding_mode="zeros"):
+            settings = _windows(layer, "stride", "padding", "dilation")
+            return {"kind": "conv", **settings, **_pack_affine(layer)}
+        case nn.MaxPool2d(padding=0 | (0, 0), dilation=1 | (1, 1), ceil_mode=False) if (
+            not layer.return_indices
+        ):
+            settings = _windows(layer, "kernel_size", "stride")
+            return {"kind": "maxpool", "size": settings.pop("kernel_size"), **settings}
+        case nn.BatchNorm2d(track_running_stats=True):
+            factor = 1 / (layer.running_var.double() + layer.eps).sqrt()
+            offset = -layer.running_mean.double() * factor
+            if layer.affine:
+                factor = factor * layer.weight.detach()
+                offset = offset * layer.weight.detach() + layer.bias.detach()
+            return {"kind": "norm", "factor": pack(factor), "offset": pack(offset)}
+        case nn.ReLU():
+            return {"kind": "relu"}
+        case nn.Flatten(start_dim=1, end_dim=-1):
+            return {"kind": "flatten"}
+        case nn.Linear():
+            return {"kind": "linear", **_pack_affine(layer)}
+    raise invalid("model", "built of layers that live figures can run", repr(layer))
+
+
+def _windows(layer, *names):
+    """Return settings of square windows as integers."""
+    settings = {}
+    for name in names:
+        value = getattr(layer, name)
+        sides = value if isinstance(value, tuple) else (value,)
+        if isinstance(value, str) or len(set(sides)) > 1:
+            raise invalid("model", f"of layers with one {name}", repr(layer))
+        settings[name] = sides[0]
+    return settings
+
+
+def _pack_affine(layer):
+    """Return the weights, and the bias where there is one (linear layers: always)."""
+    packed = {"weight": pack_weights(layer.weight.detach())}
+    if layer.bias is not None:
+        packed["bias"] = pack(layer.bias.detach())
+    elif isinstance(layer, nn.Linear):
+        packed["bias"] = pack(np.zeros(layer.out_features))
+    return packed
+
+
+def _round(weights):
+    """Return weights as 8-bit levels and a float32 scale a row."""
+    if isinstance(weights, torch.Tensor):
+        weights = weights.detach()
+    weights = np.asarray(weights, dtype=np.float32)
+    rows = weights.reshape(len(weights), -1)
+    largest = np.abs(rows).max(axis=1)
+    scale = np.where(largest > 0, largest / np.float32(127), np.float32(1))
+    scale = scale.astype(np.float32)
+    levels = np.rint(rows / scale[:, None]).astype(np.int8)
+    return levels.reshape(weights.shape), scale
+
+
+def pack_maps(maps):
+    """Return maps as float32, or as bytes with a scale a map where they are pixels."""
+    maps = np.asarray(maps)
+    levels = np.rint(maps * 255.0)
+    if (
+        levels.min() < 0
+        or levels.max() > 255
+        or np.abs(maps * 255.0 - levels).max() > 1e-4
+    ):
+        return pack(maps)
+    scale = np.full(len(maps), 1 / 255)
+    return {**pack(levels.astype(np.uint8)), "scale": pack(scale)}
+
+
+def pack_picture(image, name="image"):
+    """Return pixels as a picture that browsers decode without loss (WebP).
+
+    Floats are rounded to the nearest of 256 levels.
+    """
+    pixels, white = as_pixels(image, name)
+    if white == 1:
+        pixels = np.rint(pixels * 255).astype(np.uint8)
+    height, width = pixels.shape[:2]
+    if max(height, width) > 4096:
+        raise invalid(name, "at most 4096 pixels a side", f"{height}×{width}")
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "WEBP", lossless=True, method=6)
+    address = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    return {"source": address, "grey": pixels.ndim == 2}
+
+
+def pack_pictures(images, name="images"):
+    """Return one picture, or a mapping of names to pictures, as named pictures."""
+    if not hasattr(images, "items"):
+        images = {"picture": images}
+    if not images:
+        raise invalid(name, "at least one picture", "none")
+    return {str(k): pack_picture(v, f"{name}[{k!r}]") for k, v in images.items()}

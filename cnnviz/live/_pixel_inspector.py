@@ -1,0 +1,29 @@
+from cnnviz._validation import as_integer
+from cnnviz.live._figure import LiveFigure
+from cnnviz.live._packing import pack_pictures
+
+
+def pixel_inspector(images, row=0, column=0):
+    """Point at a pixel and read its value, and those around it.
+
+    Parameters
+    ----------
+    images : (H, W) or (H, W, 3) array_like, or mapping of str to such
+        Pixels, uint8 0–255 or float 0–1; at most 4096 a side. Of several, the reader
+        chooses one by its name.
+    row, column : int
+        Where the figure points at first.
+
+    Returns
+    -------
+    LiveFigure
+        The element ``<cnn-pixel-inspector>``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an image has another shape, dtype or range of values.
+    """
+    place = f"{as_integer(row, 'row', 0)},{as_integer(column, 'column', 0)}"
+    pictures = pack_pictures(images)
+    return LiveFigure("pixel_inspector", {"pictures": pictures}, {"at": place})
