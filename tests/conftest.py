@@ -9,7 +9,11 @@ import pytest
 
 matplotlib.use("agg")
 
-CHROMIUM = os.environ.get("CHROME") or shutil.which("chromium")
+CHROMIUM = (
+    os.environ.get("CHROME")
+    or shutil.which("chromium")
+    or shutil.which("google-chrome")
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,12 +12,13 @@ from html import escape
 from pathlib import Path
 from textwrap import indent
 
-import figures
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
+import figures
+import folders
 from cnnviz.live import LiveFigure
 
 STATIC = "_static/live"
@@ -116,12 +117,10 @@ def depart(translator, node):
 def copy_scripts(app):
     """Copy the scripts, and the data that the examples wrote, into the site."""
     target = Path(app.outdir, STATIC)
-    shutil.rmtree(target, ignore_errors=True)
     (target / "data").mkdir(parents=True)
     for script in Path(LiveFigure.folder).glob("*.js"):
         shutil.copy(script, target)
-    gallery = Path(app.srcdir, app.config.sphinx_gallery_conf["gallery_dirs"])
-    for data in gallery.glob("*/live/*.js"):
+    for data in folders.made(app).glob("*/live/*.js"):
         shutil.copy(data, target / "data")
 
 

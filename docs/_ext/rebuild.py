@@ -25,7 +25,7 @@ from publish import LIBRARY, files, hashes, read_json, sha256, write_json
 logger = logging.getLogger(__name__)
 
 EXTENSIONS = [
-    Path(__file__).with_name(f"{name}.py") for name in ("downloads", "figures")
+    Path(__file__).with_name(f"{name}.py") for name in ("downloads", "figures", "live")
 ]
 PACKAGES = ("contourpy", "matplotlib", "numpy", "opencv-python-headless", "pillow")
 PACKAGES += ("sphinx-gallery", "torch", "torchvision")
@@ -125,6 +125,7 @@ def made_from(target):
     """Return the files that an example's run made."""
     folder, name = target.parent, target.stem
     patterns = (f"{name}.*", f"images/sphx_glr_{name}_*", f"images/thumb/*{name}_*")
+    patterns += (f"live/{name}_*",)
     paths = {path for pattern in patterns for path in folder.glob(pattern)}
     return sorted(paths - {md5(target)})
 

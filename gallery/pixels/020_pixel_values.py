@@ -28,8 +28,8 @@ axes.figure.suptitle(
 )
 
 # %%
-# **Live:** point at a pixel, or go there with the arrow keys. Walk from the black across
-# the border into the stroke.
+# **Live:** point at a pixel, or go there with the arrow keys. Walk from the black
+# across the border into the stroke.
 
 axes = plot_image(values, title="0 is black, 255 is white")
 axes.figure.suptitle(

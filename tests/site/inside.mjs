@@ -13,7 +13,7 @@ export function findCutOff() {
   const width = document.documentElement.clientWidth;
   const exempt = ".sr-only, .visually-hidden, .skip-to-content, svg, aside";
   const scrolls = (element) => {
-    for (let at = element; at && at !== document.body; at = at.parentElement) {
+    for (let at = element; at && at !== document.body; at = at.parentElement ?? at.getRootNode().host) {
       if (/auto|scroll/.test(getComputedStyle(at).overflowX) || at.matches(exempt)) return true;
     }
     return false;
@@ -21,7 +21,11 @@ export function findCutOff() {
   const hides = (element) =>
     /hidden|clip/.test(getComputedStyle(element).overflowX) &&
     element.scrollWidth > element.clientWidth + 1;
-  return [...document.querySelectorAll("body *")]
+  const inside = [...document.querySelectorAll("body *")].flatMap((element) => [
+    element,
+    ...(element.shadowRoot?.querySelectorAll("*") ?? []),
+  ]);
+  return inside
     .filter((element) => {
       const { width: wide, height, left, right } = element.getBoundingClientRect();
       if (!wide || !height || scrolls(element)) return false;
@@ -57,6 +61,30 @@ export function findShift() {
   if (sum < 0.001) return [];
   const { node } = window.shifts[0].sources[0] ?? {};
   return [`layout shift ${sum.toFixed(4)}: ${(node?.outerHTML ?? node?.textContent)?.slice(0, 80)}`];
+}
+
+/** Use each live figure as a reader does: change all of its controls, by input and keys. */
+export async function useFigures() {
+  const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const figures = [...document.querySelectorAll("*")].filter(({ shadowRoot, ready }) => shadowRoot && ready);
+  for (const figure of figures) {
+    figure.scrollIntoView();
+    await figure.ready;
+    for (const control of figure.form.elements) {
+      if (control.hidden || control.type === "file" || control.matches(".copy, .reset")) continue;
+      if (control.matches("[type=checkbox], button")) control.click();
+      else if (control.type === "number") control.stepUp();
+      else if (control.options) control.selectedIndex = control.options.length - 1;
+      control.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      await drawn();
+    }
+    for (const place of figure.shadowRoot.querySelectorAll("[role=application]")) {
+      place.focus();
+      place.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true }));
+      await drawn();
+    }
+  }
+  return figures.length;
 }
 
 /** Run axe-core with all rules that count for WCAG 2.2; return violations in words. */
