@@ -103,7 +103,7 @@ page_pictures = {
     "120_pooling": (1, 0, 0.1, 0.66, 1),
     "130_fully_connected": (3, 0, 0.1, 0.9, 1),
     "140_whole_net": (5, 0, 0.05, 0.44, 0.5),
-    "150_parameters": (2, 0, 0.08, 1, 0.45),
+    "150_parameters": (2, 0, 0.145, 1, 0.452),
     "160_learned_kernel": (4, 0, 0, 0.86, 1),
     "170_training": (1,),
     "180_shifted_digits": (4, 0.1, 0.2, 0.95, 0.68),

@@ -49,6 +49,8 @@ def scraper(block, block_vars, gallery_conf):
                 "titles, so nothing says in words what it shows"
             )
         save_themes(figure, light)
+        for old in light.parent.glob(f"{light.stem}_narrow*"):
+            old.unlink()
         if narrow(figure):
             save_themes(figure, light.with_stem(light.stem + "_narrow"), "tight")
         plt.close(figure)
