@@ -53,9 +53,12 @@ def test_shapes_and_parameters_are_those_of_a_run(model):
     drawn = rows(figure)
     # The hooks ran once for the drawing, so they tell what it saw.
     expected = [" × ".join(map(str, shape)) for shape in [(1, 28, 28), *shapes]]
-    assert [text for (x, _), text in drawn if x == 6][1:] == expected
-    numbers = [text for (x, _), text in drawn if x == 7.1][1:]
-    counts = [int(n.replace(",", "")) for n in numbers if n != "–"]
+    numbers = [text for (x, _), text in drawn if x == 3.5]
+    assert numbers[:2] == ["output", "parameters"]
+    assert [numbers[2], *numbers[3:-1:2]] == expected
+    counts = [
+        int(n.replace(",", "")) for n in (*numbers[4::2], numbers[-1]) if n != "–"
+    ]
     total = sum(parameter.numel() for parameter in model.parameters())
     assert counts[-1] == sum(counts[:-1]) == total
 
@@ -105,16 +108,19 @@ def test_rows_do_not_overlap():
         assert not any(box.overlaps(other) for other in boxes[i + 1 :])
 
 
-def test_long_names_stay_clear_of_the_drawing():
+def test_long_names_stay_clear_of_drawing_and_numbers():
     model = nn.Sequential()
-    model.add_module("downsampling_" * 6, nn.Linear(4, 4000))
-    figure = plot_architecture(model, (4,))
+    model.add_module("downsampling_" * 6, nn.Linear(4000, 4000))
+    figure = plot_architecture(model, (4000,))
     figure.canvas.draw()
-    left = min(bar.x0 for bar in polygons(figure)[1])
-    edge = figure.axes[0].transData.transform((left, 0))[0]
-    for text in figure.axes[0].texts:
-        if text.get_position()[0] < 1:
-            assert text.get_window_extent().x1 < edge
+    right = max(bar.x1 for bar in polygons(figure)[1])
+    edge = figure.axes[0].transData.transform((right, 0))[0]
+    boxes = [
+        text.get_window_extent() for text in figure.axes[0].texts if text.get_text()
+    ]
+    for i, box in enumerate(boxes):
+        assert box.x0 > edge
+        assert not any(box.overlaps(other) for other in boxes[i + 1 :])
 
 
 def test_modules_that_do_not_run_have_no_shape():

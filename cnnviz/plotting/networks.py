@@ -16,17 +16,17 @@ from cnnviz.plotting._style import (
     SECOND,
     TICK,
     TITLE,
-    WIDTH,
 )
 
 __all__ = ["plot_architecture"]
 
-# Inches, from the left and downwards.
-_ROW = 0.6
-_NAME, _DRAWING, _SHAPE, _PARAMETERS = 0.1, 4.0, 6.0, 7.1
-_HEADER, _TOTAL = 0.35, 0.45
-_LARGEST_SIDE, _SPREAD, _RISE = 0.36, 0.9, 0.14
-_LONGEST_BAR, _BAR_HEIGHT = 1.5, 0.13
+# Inches, from the left and downwards. Narrow enough for a phone.
+_WIDTH, _ROW = 3.6, 0.52
+_DRAWING, _NAME, _NUMBERS = 0.5, 1.05, 3.5
+_HEADER, _TOTAL = 0.45, 0.4
+_LINE = 0.095  # half of the way from a row's first line to its second
+_LARGEST_SIDE, _SPREAD, _RISE = 0.32, 0.5, 0.12
+_LONGEST_BAR, _BAR_HEIGHT = 0.9, 0.12
 _MOST_LAYERS, _MOST_MAPS = 80, 32
 
 
@@ -63,46 +63,48 @@ def plot_architecture(model, input_shape, *, title=None):
     shapes = [tuple(input_shape), *(layer.output_shape for layer in layers)]
 
     top = _HEADER + 0.35 * (title is not None)
-    height = top + _ROW * len(shapes) + _TOTAL
-    figure = plt.figure(figsize=(WIDTH, height))
-    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, 0))
+    bottom = top + _ROW * len(shapes)
+    height = bottom + _TOTAL
+    figure = plt.figure(figsize=(_WIDTH, height))
+    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH), ylim=(height, 0))
     ax.set_axis_off()
     if title is not None:
-        ax.text(WIDTH / 2, 0.2, title, ha="center", va="center", fontsize=TITLE)
-    _write_row(ax, top - 0.15, "layer", "output", "parameters", color=MUTED)
+        ax.text(_WIDTH / 2, 0.2, title, ha="center", va="center", fontsize=TITLE)
+    _write(ax, top - 0.24, "layer", "output", color=MUTED, fontsize=TICK)
+    _write(ax, top - 0.09, "", "parameters", fontsize=TICK)
     _rule(ax, top)
 
     centres = [top + _ROW * (row + 0.5) for row in range(len(shapes))]
     _draw_flow(ax, centres, shapes)
-    _write_name(ax, centres[0], "input", "", "")
-    _write_row(ax, centres[0], "", _shape_text(shapes[0]), "")
+    _write_layer(ax, centres[0], "input", "", shapes[0], None)
     for y, layer in zip(centres[1:], layers, strict=True):
-        _write_name(ax, y, layer.name, layer.kind, layer.description)
-        count = f"{layer.parameters:,}" if layer.parameters else "–"
-        _write_row(ax, y, "", _shape_text(layer.output_shape), count)
+        about = ": ".join(filter(None, (layer.kind, layer.description)))
+        _write_layer(ax, y, layer.name, about, layer.output_shape, layer.parameters)
 
-    bottom = top + _ROW * len(shapes)
     _rule(ax, bottom)
     total = sum(layer.parameters for layer in layers)
-    _write_row(ax, bottom + 0.22, "total", "", f"{total:,}", fontweight="bold")
+    _write(ax, bottom + _TOTAL / 2, "total", f"{total:,}", fontweight="bold")
     return figure
 
 
-def _write_row(ax, y, left, shape, parameters, **style):
-    """Write the columns of one row."""
-    style = {"fontsize": LABEL, "va": "center"} | style
-    ax.text(_NAME, y, left, ha="left", **style)
-    ax.text(_SHAPE, y, shape, ha="right", **style)
-    ax.text(_PARAMETERS, y, parameters, ha="right", **style)
+def _write_layer(ax, y, name, about, shape, parameters):
+    """Write a layer's name and output, and below them what it is and learns."""
+    shape = " × ".join(map(str, shape)) or "–"
+    count = "" if parameters is None else f"{parameters:,}" if parameters else "–"
+    shift = _LINE if about else 0
+    _write(ax, y - shift, name, shape, fontweight="bold")
+    _write(ax, y + shift, about, count, color=MUTED, fontsize=TICK)
 
 
-def _write_name(ax, y, name, kind, description):
-    """Write a layer's name and kind, and below them its hyper-parameters."""
-    second = _shorten(f"{kind}: {description}" if description else kind, 40)
-    first = _shorten(name, 32)
-    shift = 0.095 if second else 0
-    ax.text(_NAME, y - shift, first, va="center", fontsize=LABEL, fontweight="bold")
-    ax.text(_NAME, y + shift, second, va="center", fontsize=TICK, color=MUTED)
+def _write(ax, y, left, right, **style):
+    """Write a line: words to the left, in this style, and numbers to the right."""
+    size = style.setdefault("fontsize", LABEL)
+    words = ax.text(_NAME, y, left, va="center", **style)
+    numbers = ax.text(_NUMBERS, y, right, ha="right", va="center", fontsize=size)
+    free = numbers.get_window_extent().x0 - 0.05 * ax.figure.dpi
+    while left and words.get_window_extent().x1 > free:
+        left = left[:-1]
+        words.set_text(f"{left}…")
 
 
 def _draw_flow(ax, centres, shapes):
@@ -149,16 +151,6 @@ def _is_maps(shape):
     return len(shape) >= 2
 
 
-def _shape_text(shape):
-    """Write a shape as it is read: 8 × 26 × 26."""
-    return " × ".join(map(str, shape)) or "–"
-
-
-def _shorten(text, longest):
-    """Cut what would run into the drawing."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
 def _rule(ax, y):
     """Draw a hairline across the figure."""
-    ax.plot([_NAME, _PARAMETERS], [y, y], color=FRAME, linewidth=HAIRLINE)
+    ax.plot([0.1, _NUMBERS], [y, y], color=FRAME, linewidth=HAIRLINE)

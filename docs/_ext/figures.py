@@ -1,8 +1,9 @@
-"""Save each figure of an example twice: for the light and for the dark theme.
+"""Save each figure of an example for the light and the dark theme, and for phones.
 
 A scraper for sphinx-gallery. The example runs once and knows nothing of this. Its
 figures are drawn as they are, then their near-grey artists are inverted and they are
-drawn again. A figure's suptitle becomes the caption under it.
+drawn again; both once more in a narrow arrangement, if they are wide. A figure's
+suptitle becomes the caption under it.
 """
 
 from io import BytesIO
@@ -19,18 +20,17 @@ from matplotlib.text import Annotation, Text
 from PIL import Image
 from sphinx.errors import ExtensionError
 
+from narrow import narrow
+
 CSS_PIXELS_PER_INCH = 100
 SHARPNESS = 2
+"""Pixels of a picture for each pixel of the page."""
 LARGEST_LOSSLESS = 120_000
 MOST_PANELS = 12
 
 FIGURE = """
-.. figure:: /{path}
+.. pictures:: /{path}
    :alt: {alt}
-   :width: {width}
-   :height: {height}
-   :loading: lazy
-   :figclass: only-{theme}
 """
 
 
@@ -42,7 +42,6 @@ def scraper(block, block_vars, gallery_conf):
     for number in plt.get_fignums():
         figure = plt.figure(number)
         light = Path(next(block_vars["image_path_iterator"])).with_suffix(".webp")
-        dark = light.with_stem(light.stem + "_dark")
         caption = take_caption(figure)
         alt = describe(figure) or caption
         if not alt:
@@ -51,22 +50,18 @@ def scraper(block, block_vars, gallery_conf):
                 "titles, so nothing says in words what it shows"
             )
         settle(figure)
-        save(figure, light)
-        darken(figure)
-        save(figure, dark)
+        save_themes(figure, light)
+        for old in light.parent.glob(f"{light.stem}_narrow*"):
+            old.unlink()
+        if narrow(figure):
+            settle(figure)
+            save_themes(figure, light.with_stem(light.stem + "_narrow"), "tight")
         plt.close(figure)
-        width, height = (figure.get_size_inches() * CSS_PIXELS_PER_INCH).round()
-        for path, theme in ((light, "light"), (dark, "dark")):
-            rst = FIGURE.format(
-                path=path.relative_to(source).as_posix(),
-                alt=" ".join(alt.split()),
-                width=int(width),
-                height=int(height),
-                theme=theme,
-            )
-            if caption:
-                rst += f"\n   {escape(caption)}\n"
-            parts.append(rst)
+        path = light.relative_to(source).as_posix()
+        rst = FIGURE.format(path=path, alt=" ".join(alt.split()))
+        if caption:
+            rst += f"\n   {escape(caption)}\n"
+        parts.append(rst)
     return "\n".join(parts)
 
 
@@ -124,12 +119,22 @@ def settle(figure):
     for axes in figure.axes:
         (left, bottom), (right, top) = axes.get_position(True).get_points().round(6)
         axes.set_position((left, bottom, right - left, top - bottom), "original")
+        axes.set_in_layout(True)
 
 
-def save(figure, path):
+def save_themes(figure, light, box=None):
+    """Save a figure in both themes."""
+    save(figure, light, box)
+    colors = darken(figure)
+    save(figure, light.with_stem(light.stem + "_dark"), box)
+    for set_color, color in reversed(colors):
+        set_color(color)
+
+
+def save(figure, path, box):
     """Save as WebP: without loss, but for photographs, where that takes too much."""
     png = BytesIO()
-    figure.savefig(png, transparent=True)
+    figure.savefig(png, transparent=True, bbox_inches=box, pad_inches=0.02)
     image = Image.open(png)
     image.save(path, lossless=True, quality=40)
     if path.stat().st_size > LARGEST_LOSSLESS:
@@ -137,7 +142,10 @@ def save(figure, path):
 
 
 def darken(figure):
-    """Invert what is near grey, except what is drawn over the pixels of an image."""
+    """Invert what is near grey, except what is drawn over the pixels of an image.
+
+    Returns what sets the colours back: functions and their arguments.
+    """
     kept = {
         artist
         for axes in figure.axes
@@ -145,32 +153,37 @@ def darken(figure):
         for child in (*axes.texts, *axes.lines, *axes.collections, *axes.patches)
         for artist in child.findobj()
     }
+    before = []
     for artist in figure.findobj():
         if artist in kept:
             continue
         if isinstance(artist, Text):
-            artist.set_color(inverted(artist.get_color()))
+            before += invert(artist, "color")
             if isinstance(artist, Annotation) and artist.arrow_patch:
-                darken_patch(artist.arrow_patch)
+                before += invert(artist.arrow_patch, "facecolor", "edgecolor")
         elif isinstance(artist, Line2D):
-            artist.set_color(inverted(artist.get_color()))
-            artist.set_markeredgecolor(inverted(artist.get_markeredgecolor()))
-            artist.set_markerfacecolor(inverted(artist.get_markerfacecolor()))
-        elif isinstance(artist, Patch):
-            darken_patch(artist)
-        elif isinstance(artist, Collection) and not is_mapped(artist):
-            artist.set_facecolor(inverted(artist.get_facecolor()))
-            artist.set_edgecolor(inverted(artist.get_edgecolor()))
+            before += invert(artist, "color", "markeredgecolor", "markerfacecolor")
+        elif isinstance(artist, Patch) or (
+            isinstance(artist, Collection) and not is_mapped(artist)
+        ):
+            before += invert(artist, "facecolor", "edgecolor")
+    return before
+
+
+def invert(artist, *names):
+    """Invert these colours of an artist; return their setters with what they were."""
+    before = [
+        (getattr(artist, f"set_{name}"), getattr(artist, f"get_{name}")())
+        for name in names
+    ]
+    for set_color, color in before:
+        set_color(inverted(color))
+    return before
 
 
 def is_mapped(artist):
     """Whether an artist takes its colours from data."""
     return isinstance(artist, ScalarMappable) and artist.get_array() is not None
-
-
-def darken_patch(patch):
-    patch.set_facecolor(inverted(patch.get_facecolor()))
-    patch.set_edgecolor(inverted(patch.get_edgecolor()))
 
 
 def inverted(colors):

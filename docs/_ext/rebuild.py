@@ -25,7 +25,8 @@ from publish import LIBRARY, files, hashes, read_json, sha256, write_json
 logger = logging.getLogger(__name__)
 
 EXTENSIONS = [
-    Path(__file__).with_name(f"{name}.py") for name in ("downloads", "figures", "live")
+    Path(__file__).with_name(f"{name}.py")
+    for name in ("downloads", "figures", "live", "narrow")
 ]
 PACKAGES = ("contourpy", "matplotlib", "numpy", "opencv-python-headless", "pillow")
 PACKAGES += ("sphinx-gallery", "torch", "torchvision")

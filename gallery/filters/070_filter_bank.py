@@ -52,7 +52,7 @@ figure.suptitle(
 #    In the article, each map is stretched to its own range. Here all have one scale, so
 #    a pale map is one that got weak answers.
 #
-# In each row, the right map is the left one with its signs turned:
+# In each pair, the second map is the first one with its signs turned:
 
 print("picture", grey.shape, "answers", answers.shape)
 print("largest |right + left|:", np.abs(answers[0] + answers[1]).max())

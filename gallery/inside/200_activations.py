@@ -71,8 +71,8 @@ figure = plot_feature_maps(
     columns=8,
 )
 figure.suptitle(
-    "One column is one map on its way down. The shift also moves the empty background: "
-    "where it became positive, it passes the ReLU.",
+    "Panels of one number are one map on its way. The shift also moves the empty "
+    "background: where it became positive, it passes the ReLU.",
     wrap=True,
 )
 

@@ -110,8 +110,8 @@ for channel in range(6):
 figure = plot_digits(torch.stack(patches), sources, columns=8)
 mixed = sum(len(set(sources[i : i + 8])) > 1 for i in range(0, 48, 8))
 figure.suptitle(
-    "Each row is one filter. Most of its windows resemble each other, yet in "
-    f"{mixed} of 6 rows they come from different numerals: filters know parts.",
+    f"Eight windows a filter. Most of them resemble each other, yet for {mixed} of 6 "
+    "filters they come from different numerals: filters know parts.",
     wrap=True,
 )
 

@@ -140,7 +140,7 @@ figure = plot_feature_maps(
     columns=4,
 )
 figure.suptitle(
-    "The lower row is the upper one, two pixels further right: a pixel after pooling "
+    "The moved maps are the others, two pixels further right: a pixel after pooling "
     "is two pixels before it.",
     wrap=True,
 )

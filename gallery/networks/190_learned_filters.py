@@ -49,7 +49,7 @@ figure.suptitle(
 #
 # How they came about
 # -------------------
-# Each row is one filter, from its random start to the last step. Watch when it changes.
+# Four filters, each from its random start to the last step. Watch when they change.
 
 weights = torch.stack([state["conv1.weight"] for state in history.snapshots.values()])
 figure = plot_feature_maps(

@@ -73,9 +73,9 @@ print(f"the digit as bytes: {values.nbytes} bytes, as floats: {scaled.nbytes} by
 #
 # A plot that lies
 # ----------------
-# Now a faint digit: a quarter of the brightness, as a hard pencil leaves it. The middle
-# and the right panel get the same numbers. ``plot_image`` draws 0 as black and 1
-# as white, whatever comes. Plain ``imshow`` draws the smallest value as black and the
+# Now a faint digit: a quarter of the brightness, as a hard pencil leaves it. Both faint
+# panels get the same numbers. ``plot_image`` draws 0 as black and 1 as white, whatever
+# comes. Plain ``imshow`` draws the smallest value as black and the
 # largest as white, and does not say so.
 
 faint = scaled / 4
@@ -86,7 +86,7 @@ axes[2].imshow(faint, cmap="gray")
 axes[2].set_title("faint, stretched", fontsize=11)
 axes[2].set(xticks=[], yticks=[])
 figure.suptitle(
-    f"The right panel looks like the left one, but its brightest pixel is "
+    f"Stretched, the faint digit looks like the other, but its brightest pixel is "
     f"{faint.max():.2f}, not {scaled.max():.0f}.",
     wrap=True,
 )
