@@ -66,12 +66,12 @@ def test_a_channel_can_be_left_out(open_figure):
     page.get_by_role("checkbox", name="blue").uncheck()
     assert not the_sum(page).any()
     page.get_by_role("button", name="reset").click()
-    expected = F.conv2d(PHOTO[None], RED[None])[0, 0].relu()
+    expected = F.conv2d(PHOTO[None], RED[None])[0, 0]
     np.testing.assert_allclose(the_sum(page), expected, atol=1e-4)
 
 
 def test_the_numbers_at_a_unit_are_written_out(open_figure):
-    page = open_figure(red_figure(0.5), "#channel-sum?at=7,30")
+    page = open_figure(red_figure(0.5), "#channel-sum?at=7,30&added=5")
     parts = F.conv2d(PHOTO[None], RED[:, None], groups=3)[0, :, 7, 30].tolist()
     assert [line[0] for line in lines(page)] == [*NAMES, "bias", "ReLU"]
     numbers = [[float(n) for n in line[1:]] for line in lines(page)]
@@ -147,7 +147,7 @@ def test_a_damaged_address_is_told_and_the_figure_works(open_figure):
     ):
         page.evaluate("hash => { location.hash = hash }", f"channel-sum?{fragment}")
         page.get_by_text(message).wait_for()
-    expected = F.conv2d(PHOTO[None], RED[None])[0, 0].relu()
+    expected = F.conv2d(PHOTO[None], RED[None])[0, 0]
     np.testing.assert_allclose(the_sum(page), expected, atol=1e-4)
 
 
@@ -161,6 +161,7 @@ def test_a_bias_that_is_no_number_is_told(open_figure):
     page.get_by_label("bias").fill("")
     assert "must be a number" in page.get_by_role("alert").inner_text()
     page.get_by_label("bias").fill("-100")
+    set_state(page, added=5)
     assert not the_sum(page).any()
 
 

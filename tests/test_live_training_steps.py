@@ -225,8 +225,8 @@ def test_the_address_keeps_the_state_and_reset_forgets_it(open_figure, figure):
     [
         ("checkpoint=7", "checkpoint can't be 7"),
         ("checkpoint=x", "checkpoint can't be x"),
-        ("cell=<b>", "cell must be a true class and an answer"),
-        ("cell=1e9,0", "cell must be a true class and an answer"),
+        ("cell=<b>", "cell must be true class,answer"),
+        ("cell=1e9,0", "cell must be true class,answer"),
         ("doubts=none", "doubts can't be none"),
     ],
 )

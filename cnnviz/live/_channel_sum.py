@@ -8,8 +8,8 @@ _MOST_MAPS, _MOST_NUMBERS, _LARGEST_KERNEL, _LARGEST_BIAS = 16, 150_000, 5, 1000
 def channel_sum(maps, kernels, bias=0.0, names=None):
     """See how a filter makes one map of many: one slice a map, then a sum.
 
-    The partial maps are added one by one, then the bias, then ReLU follows. The reader
-    points at a unit, changes the bias and leaves channels out.
+    At first all partial maps are added. The reader adds them one by one, then the bias,
+    then ReLU, points at a unit, changes the bias and leaves channels out.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def channel_sum(maps, kernels, bias=0.0, names=None):
     Examples
     --------
     >>> channel_sum([[[0, 9]], [[9, 9]]], [[[1]], [[-1]]], names=["red", "green"])
-    <live figure channel_sum, at='0,0', bias='0'>
+    <live figure channel_sum, at='0,0', added='2', bias='0'>
     """
     maps = as_array(maps, "maps", 3, "maps (N, H, W)")
     kernels = as_array(kernels, "kernels", 3, "one slice a map (N, kh, kw)")
@@ -61,4 +61,5 @@ def channel_sum(maps, kernels, bias=0.0, names=None):
         raise invalid("names", f"{count} names, one a map", f"{len(names)}")
     data = {"names": names, "maps": pack_maps(maps), "kernels": pack(kernels)}
     middle = ",".join(str((s - k) // 2) for s, k in zip(size, sides, strict=True))
-    return LiveFigure("channel_sum", data, {"at": middle, "bias": f"{bias:.9g}"})
+    settings = {"at": middle, "added": count, "bias": f"{bias:.9g}"}
+    return LiveFigure("channel_sum", data, settings)

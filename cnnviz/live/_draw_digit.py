@@ -1,9 +1,13 @@
 from collections.abc import Mapping
 
+import torch
+
 from cnnviz._validation import as_integer, describe, invalid
 from cnnviz.live._figure import LiveFigure
 from cnnviz.live._packing import as_shipped, pack_network, pack_picture
 from cnnviz.training import evaluate
+
+MOST = 146  # their picture is 4096 pixels high at most
 
 
 def draw_digit(networks, digits, labels, *, digit=0, centred=False):
@@ -20,7 +24,7 @@ def draw_digit(networks, digits, labels, *, digit=0, centred=False):
         `cnnviz.models.MLP`, at least one of them with convolutions. They run with the
         weights of `as_shipped`.
     digits : torch.Tensor, shape (N, 1, 28, 28), float
-        Digits to start from, 0–1; rounded to the nearest of 256 levels.
+        Digits to start from, 0–1, at most 146; rounded to the nearest of 256 levels.
     labels : torch.Tensor, shape (N,), int64
         What they are, 0–9.
     digit : int, default 0
@@ -50,9 +54,8 @@ def draw_digit(networks, digits, labels, *, digit=0, centred=False):
     packed = {str(name): pack_network(model) for name, model in networks.items()}
     if not any(layer["kind"] == "conv" for net in packed.values() for layer in net):
         raise invalid("networks", "at least one with convolutions", ", ".join(packed))
+    _check_digits(digits)
     answers = {name: _answers(net, digits, labels) for name, net in networks.items()}
-    if digits.shape[1:] != (1, 28, 28) or digits.min() < 0 or digits.max() > 1:
-        raise invalid("digits", "0–1 of shape (N, 1, 28, 28)", describe(digits))
     digit = as_integer(digit, "digit", 0)
     if digit >= len(digits):
         raise invalid("digit", f"at most {len(digits) - 1}", digit)
@@ -71,6 +74,21 @@ def draw_digit(networks, digits, labels, *, digit=0, centred=False):
     }
     settings = {"digit": digit, **({"centred": "true"} if centred else {})}
     return LiveFigure("draw_digit", data, settings)
+
+
+def _check_digits(digits):
+    """Refuse what is no batch of grey digits, 0–1."""
+    if (
+        not isinstance(digits, torch.Tensor)
+        or not digits.is_floating_point()
+        or digits.shape[1:] != (1, 28, 28)
+        or not 1 <= len(digits) <= MOST
+    ):
+        expected = f"a float tensor (N, 1, 28, 28), N at most {MOST}"
+        raise invalid("digits", expected, describe(digits))
+    low, high = digits.aminmax()
+    if not 0 <= low <= high <= 1:
+        raise invalid("digits", "from 0 to 1", f"{low:.3g} to {high:.3g}")
 
 
 def _answers(network, digits, labels):

@@ -148,8 +148,7 @@ def _round(weights):
     weights = np.asarray(weights, dtype=np.float32)
     rows = weights.reshape(len(weights), -1)
     largest = np.abs(rows).max(axis=1)
-    scale = np.where(largest > 0, largest / np.float32(127), np.float32(1))
-    scale = scale.astype(np.float32)
+    scale = np.maximum(largest / np.float32(127), np.finfo(np.float32).tiny)
     levels = np.rint(rows / scale[:, None]).astype(np.int8)
     return levels.reshape(weights.shape), scale
 

@@ -72,8 +72,11 @@ def receptive_field(layers, image):
     if image.keys() != layers.keys():
         raise invalid("image", f"one for each of {[*layers]}", [*image])
     data = {
-        "lists": {str(k): _as_list(v, f"layers[{k!r}]") for k, v in layers.items()},
-        "pictures": {str(k): _as_grey(v, f"image[{k!r}]") for k, v in image.items()},
+        str(name): {
+            "list": _as_list(layers[name], f"layers[{name!r}]"),
+            "source": _as_grey(image[name], f"image[{name!r}]")["source"],
+        }
+        for name in layers
     }
     return LiveFigure("receptive_field", data)
 
@@ -98,20 +101,25 @@ def _as_list(layers, name):
 
 
 def _as_part(layer, name):
-    """Return one layer in words."""
+    """Return one layer in words; what PyTorch takes by default is left out."""
     kind = "conv" if isinstance(layer, nn.Conv2d) else "pool"
-    usual = {"kernel_size": None, "padding": 0, "dilation": 1}
-    usual["stride"] = 1 if kind == "conv" else layer.kernel_size
-    words = [kind]
+    size = _as_number(layer.kernel_size, layer, name)
+    usual = {"stride": 1 if kind == "conv" else size, "padding": 0, "dilation": 1}
+    words = [kind, size]
     for setting, value in usual.items():
-        number = getattr(layer, setting, value)
-        if isinstance(number, tuple) and len(set(number)) == 1:
-            number = number[0]
-        if not isinstance(number, int) or getattr(layer, "ceil_mode", False):
-            raise invalid(name, "layers that are alike in both directions", layer)
+        number = _as_number(getattr(layer, setting, value), layer, name)
         if number != value:
-            words += [setting, str(number)]
-    return " ".join(words).replace("kernel_size ", "")
+            words += [setting, number]
+    return " ".join(map(str, words))
+
+
+def _as_number(value, layer, name):
+    """Return a setting that is the same in both directions."""
+    values = set(value) if isinstance(value, tuple) else {value}
+    if len(values) > 1 or "same" in values or getattr(layer, "ceil_mode", False):
+        expected = "layers that are alike in both directions and on both sides"
+        raise invalid(name, expected, layer)
+    return 0 if value == "valid" else values.pop()
 
 
 def _as_grey(image, name):

@@ -196,9 +196,11 @@ globalThis.cnnviz ??= {};
     let low = Infinity;
     let high = -Infinity;
     for (const { data } of maps) {
-      for (let i = 0; i < data.length; i++) {
-        if (data[i] < low) low = data[i];
-        if (data[i] > high) high = data[i];
+      // Engines are ten times faster where a loop always meets one type of array.
+      const numbers = data instanceof Float32Array ? data : new Float32Array(data);
+      for (let i = 0; i < numbers.length; i++) {
+        if (numbers[i] < low) low = numbers[i];
+        if (numbers[i] > high) high = numbers[i];
       }
     }
     return [low, high];
@@ -315,7 +317,9 @@ globalThis.cnnviz ??= {};
 
   /** The numbers of an array that Python packed, and its shape. */
   function unpack({ dtype, shape, base64, scale }) {
-    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const text = atob(base64);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
     const stored = new TYPES[dtype](bytes.buffer);
     if (!scale) return { data: stored, shape };
     const factors = unpack(scale).data;

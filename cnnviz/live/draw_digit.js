@@ -4,7 +4,7 @@
  * Attributes: `digit` (number of a test digit to draw on, or "blank"), `strokes`, `eraser`, `right` and `down`
  * (pixels), `rotate` (degrees), `thicken` (pixels on each side), `centred`, `unit` ("layer,row,column" in its maps).
  * Data: {networks: {name: layers}, sheet, words}. Properties: `picture` (what the networks see, 0–1), `outputs` (maps
- * by network and layer), `probabilities` (by network; null without ink). Method: `stroke`.
+ * by network and layer), `probabilities` (null without ink). Method: `stroke`.
  */
 "use strict";
 
@@ -12,9 +12,8 @@
   const SIDE = 28;
   const BOX = 20; // the size of MNIST's digits
   const MIDDLE = 14.5; // their centre of mass
-  const PEN = 2.5; // MNIST's median is 2.25, but large drawings are made smaller
-  const FINE = 4; // pixels of ink along a pixel of the picture
-  const ACROSS = 4;
+  const PEN = 2.5; // MNIST's median is 2.25; large drawings shrink
+  const FINE = 4; // pixels of ink to a pixel
   const { element } = cnnviz;
   const matrix = () => new DOMMatrix();
 
@@ -38,13 +37,13 @@
         <button type="button">undo</button><button type="button">clear</button>
         <label><input type="checkbox" name="eraser"> eraser</label>
       </div>
-      <input hidden name="strokes" pattern="([PE][\\d. \\-]*)*" title="points of strokes">
+      <input hidden name="strokes" pattern="([PE][\\d. \\-]*)*" title="strokes">
       <input hidden name="unit" pattern="\\d{1,3}(,\\d{1,3}){2}" title="a layer, a row and a column">
       <div class="panels">
         <div><div class="title">Draw here</div><div class="pad"></div></div>
         <div class="small"><div class="title">The nets see</div><div class="seen"></div>
           <label><input type="checkbox" name="centred"> centred as MNIST</label></div>
-        <div class="small"><div class="title">Probabilities</div><table></table></div>
+        <div class="small"><div class="title">Probability, %</div><table></table></div>
       </div>
       <div class="panels sliders">${slider("right", -8, 8, 1)}${slider("down", -8, 8, 1)}
         ${slider("rotate", -60, 60, 5)}${slider("thicken", -1, 2, 0.25)}</div>
@@ -53,23 +52,24 @@
 
     static styles = `
       select { width: 11rem; }
-      .small { flex-basis: 8rem; }
+      .small { flex-basis: 7rem; }
       .pad { touch-action: none; }
       .pad, .seen { aspect-ratio: 1; }
       table { width: 100%; height: 17rem; table-layout: fixed; }
-      th, td { padding: 0 .4rem; }
+      th, td { padding: 0 .2rem; }
       th:first-child { width: 1.5rem; }
       td { background: linear-gradient(color-mix(in srgb, var(--accent) 35%, #0000) 0 0) no-repeat; }
       .sliders > * { flex-basis: 18rem; display: grid; grid-template-columns: 3.5rem 1fr 2.5rem; }
-      .stages { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .75rem; }
+      .stages { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(7rem, 22%), 1fr)); gap: .75rem; }
       .maps { container-type: inline-size; }
       .maps:empty { aspect-ratio: 2; }
       :nth-child(n + 5) > .maps:empty { aspect-ratio: 1; }
       .maps::before { content: ""; position: absolute; inset: 0; background:
         linear-gradient(90deg, var(--page) 3px, #0000 0) -1.5px 0 / 25cqi,
         linear-gradient(var(--page) 3px, #0000 0) 0 -1.5px / 25cqi 25cqi; }
-      form { display: flex; flex-direction: column; }
-      .sliders ~ .title, .stages { order: 1; }`;
+      form { display: flex; flex-direction: column; gap: .25rem; }
+      footer output { flex-basis: 16rem; min-height: 2.8em; }
+      .sliders ~ div { order: 1; }`;
 
     async start({ networks, sheet, words }) {
       this.sheet = Object.assign(new Image(), { src: sheet });
@@ -105,7 +105,7 @@
       });
     }
 
-    /** Draw, or erase, a stroke: points [x, y] in pixels of the picture. */
+    /** Draw, or erase, a stroke: points [x, y] in pixels. */
     stroke(points) {
       this.put("strokes", this.state.strokes + (this.state.eraser ? "E" : "P"));
       points.forEach((point) => this.#extend(point));
@@ -130,16 +130,14 @@
       this.seen.show(this.picture, { kind: "grey", low: 0, high: 1 });
       const answer = this.#answer();
       this.#showStages(state.unit);
-      const ink = cnnviz.range(this.picture)[1] > 0;
-      this.find("table").style.visibility = ink ? "" : "hidden";
-      if (!ink) {
-        this.probabilities = null;
-        throw new cnnviz.InputError("No ink: draw a digit, or choose one to start from.");
-      }
-      if (!state.unit) this.say(answer);
+      const black = !cnnviz.range(this.picture)[1];
+      this.find("table").style.visibility = black ? "hidden" : "";
+      if (black) this.probabilities = null;
+      if (black) this.warn("There is no ink: draw a digit, or choose one.");
+      else if (!state.unit) this.say(answer);
     }
 
-    /** Draw a digit's pixels, and strokes: "Px y x y…" of the pen, "Ex y x y…" of the eraser. */
+    /** Draw a digit's pixels and strokes: "Px y x y…" of the pen, "Ex y x y…" of the eraser. */
     #ink(canvas, { digit, strokes, thicken }, moved) {
       const { width } = canvas;
       const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -148,22 +146,22 @@
       context.setTransform(matrix().scale(width / SIDE).multiply(moved));
       context.imageSmoothingEnabled = false;
       context.lineCap = context.lineJoin = "round";
-      // Each pixel becomes as light as the lightest of those around it, or as dark as the darkest.
+      // Each pixel becomes the lightest of those around it, or the darkest.
       for (let angle = 0; angle < (thicken ? 6.2 : 0.1); angle += Math.PI / 8) {
-        const place = [thicken * Math.cos(angle), thicken * Math.sin(angle)];
-        context.drawImage(this.sheet, 0, SIDE * digit, SIDE, SIDE, ...place, SIDE, SIDE);
+        const [x, y] = [thicken * Math.cos(angle), thicken * Math.sin(angle)];
+        context.drawImage(this.sheet, 0, SIDE * digit, SIDE, SIDE, x, y, SIDE, SIDE);
         context.globalCompositeOperation = thicken > 0 ? "lighten" : "darken";
       }
       context.globalCompositeOperation = "source-over";
       for (const [, tool, points] of strokes.matchAll(/([PE])([^PE]+)/g)) {
         context.strokeStyle = tool === "P" ? "#fff" : "#000";
         context.lineWidth = tool === "P" ? PEN + 2 * thicken : 2 * PEN;
-        context.stroke(new Path2D(`M${points}h.01`)); // a line of no length would leave no dot
+        context.stroke(new Path2D(`M${points}h.01`)); // so that dots are drawn
       }
       return moved && cnnviz.readCanvas(canvas)[0];
     }
 
-    /** Ask the networks, and show what they answer; return it in words. */
+    /** Show the answers; return them in words. */
     #answer() {
       [this.outputs, this.probabilities] = [{}, {}];
       return this.networks.map(([name, layers], column) => {
@@ -172,28 +170,28 @@
         this.probabilities[name] = shares;
         shares.forEach((share, digit) => {
           const cell = this.rows[digit + 1].cells[column + 1];
-          cell.textContent = `${(100 * share).toFixed(1)}%`;
-          cell.style.backgroundSize = `${cell.textContent} 100%`;
+          cell.textContent = (100 * share).toFixed(1);
+          cell.style.backgroundSize = `${cell.textContent}% 100%`;
         });
         return `${name}: ${shares.indexOf(Math.max(...shares))}`;
       }).join(", ");
     }
 
-    /** Show the maps of all layers, and what the unit pointed at saw. */
+    /** Show all maps, and what the unit pointed at saw. */
     #showStages(unit) {
       const [chosen, row, column] = unit.split(",").map(Number);
       this.seen.frame("saw", null);
       this.stages.forEach(({ name, title, picture, layers }, index) => {
         const maps = this.outputs[this.shown].get(name);
         const [{ width, height }] = maps;
-        const all = cnnviz.tile(maps, ACROSS);
+        const all = cnnviz.tile(maps, 4);
         const scale = cnnviz.signedScale(all);
-        title.textContent = `${name}: ${maps.length} × ${height}×${width}, ±${cnnviz.format(scale.high, 2)}`;
+        title.textContent = `${name} ${height}×${width} ±${cnnviz.format(scale.high, 2)}`;
         picture.show(all, scale);
         picture.frame("at", null);
         if (!unit || index !== chosen || row >= all.height || column >= all.width) return;
         picture.point(row, column);
-        const map = Math.floor(row / height) * ACROSS + Math.floor(column / width);
+        const map = Math.floor(row / height) * 4 + Math.floor(column / width);
         const saw = cnnviz.fieldOf(layers, row % height, column % width);
         this.seen.frame("saw", saw);
         this.say(`${name}, map ${map}, row ${row % height}, column ${column % width}: `

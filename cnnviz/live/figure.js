@@ -93,22 +93,30 @@
     return provided.get(href);
   }
 
+  /** A file as an address that needs no permission by a page's policy. */
+  function addressOf(file) {
+    const reader = new FileReader();
+    reader.readAsDataURL(file);
+    return new Promise((done) => (reader.onloadend = () => done(reader.result ?? "")));
+  }
+
   /**
    * The maps of a picture (an address or a file): red, green and blue, 0–255. If its longer
    * side is above `side`, it is scaled down to that; what is transparent becomes white.
    */
   async function readPicture(source, side = Infinity) {
     const image = new Image();
-    image.src = source instanceof Blob ? URL.createObjectURL(source) : source;
+    image.src = source instanceof Blob ? await addressOf(source) : source;
     await new Promise((done) => (image.onload = image.onerror = done));
-    URL.revokeObjectURL(image.src);
     const { naturalWidth, naturalHeight } = image;
     const size = naturalWidth * naturalHeight;
-    if (!size) throw new cnnviz.InputError("This is no picture that the browser can read.");
     if (size > LARGEST) {
       const words = [size, LARGEST].map((number) => Math.round(number / 1e6));
       throw new cnnviz.InputError(`This picture has ${words[0]} megapixels; at most ${words[1]} can be read.`);
     }
+    await image.decode().catch(() => {
+      throw new cnnviz.InputError("This is no picture that the browser can read.");
+    });
     const scale = Math.min(side / Math.max(naturalWidth, naturalHeight), 1);
     const [width, height] = [naturalWidth, naturalHeight].map((v) => Math.max(Math.round(v * scale), 1));
     const canvas = Object.assign(document.createElement("canvas"), { width, height });
@@ -213,10 +221,12 @@
 
     #valid = {};
     #defaults = {};
+    #words;
     #saying;
     #saving;
     #frame;
     #begun = false;
+    #shown = false;
 
     constructor() {
       super();
@@ -309,14 +319,23 @@
         this.dispatchEvent(new CustomEvent("cnn-change", { detail: this.state }));
       } catch (error) {
         this.#tell(error);
+        if (!this.#shown) this.#assign(this.#defaults);
+        if (!this.#shown) requestAnimationFrame(() => this.draw());
       }
+      this.#shown = true;
     }
 
     /** Say what is pointed at, for eyes and for screen readers, without flooding them. */
     say(text) {
-      clearTimeout(this.#saying);
+      this.#words = text;
       const output = this.form.querySelector("footer output");
-      this.#saying = setTimeout(() => (output.textContent = text), output.textContent ? 150 : 0);
+      this.#saying ??= setTimeout(
+        () => {
+          this.#saying = null;
+          output.textContent = this.#words;
+        },
+        output.textContent ? 150 : 0,
+      );
     }
 
     /** Show what is wrong; nothing is thrown. */

@@ -4,7 +4,7 @@
  *
  * Attributes: each `name` of the markup; `small`; `ratio`, the picture's. Data: {pictures,
  * kernels: {name: rows}, snippets: {library: code}}. Properties: `maps`, one a channel;
- * `drawn`, the same as shown; `unit`, what is pointed at.
+ * `drawn`, as shown; `unit`, what is pointed at.
  */
 "use strict";
 
@@ -14,14 +14,14 @@
   const PIXELS = { kind: "grey", low: 0, high: 255 };
   const CHANNELS = ["red", "green", "blue"];
   const VIEWS = {
-    clipped: { words: "as in 8 bits", low: 0, change: (data) => new Uint8ClampedArray(data) },
+    clipped: { words: "as in 8 bits", low: 0, change: (data) => new Float32Array(new Uint8ClampedArray(data)) },
     absolute: { words: "0 is black", low: 0, change: (data) => data.map(Math.abs) },
     signed: { words: "0 is mid-grey" },
     coloured: { words: "0 is white", kind: "signed" },
   };
   const OWN = "own picture";
 
-  /** The weights, row by row; where none is given it is zero. */
+  /** The weights by rows; zero where none is given. */
   function weightsOf({ kernel, rows, columns }) {
     const given = kernel.split(";").map((row) => row.split(",").map(Number));
     return Array.from({ length: rows }, (_, y) => Array.from({ length: columns }, (_, x) => given[y]?.[x] ?? 0));
@@ -47,7 +47,7 @@
       <input name="at" hidden required pattern="\\d{1,5},\\d{1,5}" title="a row and a column" value="0,0">
       <div class="controls">
         <label class="full">picture <select name="picture"></select></label>
-        <span class="full"><button type="button" class="own">${OWN}</button> <small>or drop, or paste</small></span>
+        <span class="full"><button type="button" class="own">${OWN}</button> <small>or drop, paste</small></span>
         <label class="full">channel <select name="channel">${options(["grey", ...CHANNELS])}</select></label>
         <label>kernel <select class="named"><option value="" disabled>edited</select></label>
         ${number("rows", 2, 7)} ${number("columns", 2, 7)}
@@ -55,7 +55,7 @@
         <label>view <select name="view">${options(Object.keys(VIEWS))}</select></label>
         <label class="full">scale <select name="scale"><option>own<option>shared</select></label></div>
       <div class="body">
-        <div class="panels">${panel("input")} ${panel("output", '<div class="bar"></div>')}</div>
+        <div class="panels">${panel("input")} ${panel("output", '<div class="bar colour-bar"></div>')}</div>
         <div class="controls full"><button class="play">play</button>
           <input class="place" type="range" min="0" aria-label="place of the window">
           <label><select name="speed">${options([2, 10, 50, 250])}</select> steps a second</label></div>
@@ -74,17 +74,19 @@
       .edge { border-style: dotted; }
       .place { flex: 1; }
       .sums { gap: .25rem; }
+      .sums div:empty { aspect-ratio: 1; }
       .sums > div { flex: 9 1 calc(var(--side) * 1.5rem); max-width: calc(var(--side) * 2.8rem);
         container-type: inline-size; }
       .sums .cell { font-size: clamp(.55rem, 26cqi / var(--columns), .85rem); }
       table { flex: 1 1 14rem; }
       th { text-align: left; }
-      .kernel input { border-radius: 0; padding: 0; min-height: 0; width: 100%; text-align: center; }
-      pre { overflow: auto; max-height: 20rem; font-size: .8125rem; }
+      .kernel input { padding: 0; min-height: 0; width: 100%; text-align: center; }
+      pre { overflow: auto; font-size: .8125rem; }
       :host([small]) {
         .full, .of-window, .of-products { display: none; }
         .body { display: grid; grid-template-columns: 1fr 9rem 1fr; gap: .75rem; }
         .panels, .sums { display: contents; }
+        .title { font-size: .75rem; white-space: nowrap; }
         .of-output { order: 1; }
         @container (max-width: 30rem) {
           .body { grid-template-columns: 1fr 1fr; }
@@ -93,7 +95,7 @@
       }`;
 
     async start({ pictures, kernels, snippets }) {
-      Object.assign(this, { pictures: {}, done: {}, snippets });
+      Object.assign(this, { pictures: {}, last: {}, snippets });
       for (const [name, { source, grey }] of Object.entries(pictures)) {
         this.#add(name, await cnnviz.readPicture(source), grey);
       }
@@ -117,17 +119,15 @@
         this.put("picture", OWN);
       });
       for (const library of Object.keys(snippets)) {
-        const button = element("button", { type: "button" }, library);
-        button.onclick = () => this.#copy(this.snippet(library));
-        this.find(".code").append(button);
+        const button = this.find(".code").appendChild(element("button", { type: "button" }, library));
+        button.onclick = () => this.#copy(library);
       }
     }
 
-    /** Keep a picture: its grey, and its colours. */
     #add(name, planes, grey) {
       if (!this.pictures[name]) this.form.elements.picture.add(new Option(name));
       this.pictures[name] = { grey: [grey ? planes[0] : cnnviz.grey(planes)], colours: !grey && planes };
-      this.done = {};
+      this.last = {};
     }
 
     #go(...at) {
@@ -145,8 +145,7 @@
 
     #edit(cell, value) {
       cell.ariaInvalid = isNaN(value);
-      const got = cell.value.slice(0, 40) || "nothing";
-      if (isNaN(value)) return this.warn(`A weight must be a number below a million, got ${got}.`);
+      if (isNaN(value)) return this.warn(`A weight must be a number below a million, not “${cell.value.slice(0, 9)}”.`);
       const weights = weightsOf(this.state);
       const at = [...cell.parentElement.children].indexOf(cell);
       const { columns } = this.state;
@@ -157,8 +156,8 @@
     /** Act only where something has changed. */
     #once(name, parts, act) {
       const key = parts.join();
-      if (this.done[name] !== key) act();
-      this.done[name] = key;
+      if (this.last[name] !== key) act();
+      this.last[name] = key;
     }
 
     render(state) {
@@ -173,11 +172,14 @@
       this.#showKernel(kernel, weights.join(";"));
       this.#once("maps", [source, state.columns, weights, stride, dilation], () => {
         this.maps = input.map((map) => cnnviz.convolve(map, kernel, { stride, padding, dilation }));
-        this.done.output = null;
+        this.last.output = null;
       });
       this.#once("input", source, () => this.#showInput(picture, input, padding));
       this.#once("output", [shown, scale], () => this.#showOutput(shown, scale));
       this.#showUnit(state, kernel);
+      const code = this.find("pre");
+      code.hidden = !this.library;
+      code.textContent = this.library && this.snippet(this.library);
     }
 
     #showKernel(kernel, text) {
@@ -218,7 +220,7 @@
     }
 
     #show(picture, title, maps, scale) {
-      picture.host.previousSibling.textContent = `${title}, ${maps[0].height} × ${maps[0].width}`;
+      picture.host.previousSibling.textContent = `${title} ${maps[0].height} × ${maps[0].width}`;
       picture.show(maps[2] ? maps : maps[0], scale);
     }
 
@@ -238,8 +240,7 @@
       const four = cnnviz.windowOf(row >> 1, column >> 1, { width: 2, height: 2 }, { stride: 2 });
       const block = cnnviz.relu(cnnviz.crop(map, four));
       const pooled = block.data.some(isNaN) ? NaN : cnnviz.pool(block, 2, pool).data[0];
-      const drawn = this.drawn[which].data[row * map.width + column];
-      this.unit = { row, column, sum, relu: Math.max(sum, 0), pooled, drawn, patch };
+      this.unit = { row, column, sum, relu: Math.max(sum, 0), pooled, patch };
       this.middle = [height, width].map((v) => (v - 1) / 2);
 
       this.whole.frame("seen", window);
@@ -253,7 +254,7 @@
       const ariaValueText = `row ${row}, column ${column}`;
       const value = row * map.width + column;
       Object.assign(this.find(".place"), { max: map.data.length - 1, value, ariaValueText });
-      this.say(`${ariaValueText}: sum ${texts[0]}, drawn as ${format(drawn, 6)}`);
+      this.say(`${ariaValueText}: ${texts[0]}, ReLU ${texts[1]}`);
     }
 
     /** Code that prints the sum pointed at. */
@@ -264,9 +265,10 @@
       return this.snippets[library].replace(/\$(\w+)/g, (_, name) => parts[name]);
     }
 
-    async #copy(text) {
-      Object.assign(this.find("pre"), { hidden: false, textContent: text });
-      const done = await cnnviz.copy(text);
+    async #copy(library) {
+      this.library = library;
+      this.draw();
+      const done = await cnnviz.copy(this.snippet(library));
       this.say(`${done ? "Copied" : "To copy"}: it prints ${format(this.unit.sum, 6)}.`);
     }
   }

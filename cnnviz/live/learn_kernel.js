@@ -1,7 +1,7 @@
 /**
  * <cnn-learn-kernel>: gradient descent finds a kernel from pictures before and after.
  *
- * Attributes: `target`, `rate`, `batch` (pictures a step), `seed`, `step`, `speed`
+ * Attributes: `target`, `rate`, `batch` (pictures a step, in turn), `seed`, `step`, `speed`
  * (steps a second). Data: {pictures, starts, targets, steps}. Property: `learned`.
  */
 "use strict";
@@ -37,7 +37,7 @@
         image-rendering: pixelated; vertical-align: top; }
       .cell { font-size: min(8cqi, .9rem); }
       .chart { display: grid; position: relative; }
-      .chart p { margin: 0; border-top: 1px solid var(--line); font-size: .75rem; }
+      .chart p { margin: 0; border-top: 1px solid var(--line); font-size: .75rem; color: var(--muted); }
       svg { position: absolute; fill: none; stroke: var(--accent); }`;
 
     start({ pictures, starts, targets, steps }) {
@@ -75,8 +75,7 @@
       const text = `Step ${at}: loss ${format(loss)}`;
       this.find("b").textContent = text;
       this.say(text);
-      if (loss < BOUND) return;
-      throw new cnnviz.InputError(`The loss has grown without bounds: ${format(loss)}. Lower the learning rate.`);
+      if (loss > BOUND) this.warn(`The loss has grown without bounds: ${format(loss)}. Lower the learning rate.`);
     }
 
     /** Learn up to a step, on from what these settings learned. */

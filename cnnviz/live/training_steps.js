@@ -2,22 +2,22 @@
  * <cnn-training-steps>: what networks know at each of the moments at which their weights were kept.
  *
  * Attributes: `checkpoint` (from 0), `cell` ("true class,answer"), `doubts` (which digits).
- * Data by checkpoint: each net's scores, weights, tables (counts with headings) and examples (digits by cell),
- * doubts, by choice (digits and what nets say).
+ * Data by checkpoint: each net's scores, weights, tables (counts with headings) and examples (digits by cell);
+ * doubts (digits, answers).
  */
 "use strict";
 
 (() => {
   const { element } = cnnviz;
   const NET = `<div><div class="title">&nbsp;</div><small>&nbsp;</small><div class="grid weights"></div>
-    <div class="bar"></div><small>row: true digit, column: answer</small>
+    <div class="bar colour-bar"></div><small>row: true digit, column: answer</small>
     <div class="map"><div class="table"></div></div><p>&nbsp;</p><div class="grid examples"></div></div>`;
 
   class TrainingSteps extends cnnviz.Figure {
     static markup = `
       <div class="controls"><button>play</button>
         <label>after step <b></b><input type="range" name="checkpoint"></label></div>
-      <input name="cell" hidden required pattern="\\d+,\\d+" title="a true class and an answer" value="0,0">
+      <input name="cell" hidden required pattern="\\d+,\\d+" title="true class,answer" value="0,0">
       <div class="panels">${NET.repeat(2)}</div>
       <label>digits <select name="doubts"></select></label>
       <div class="digits">${"<div><canvas width=28 height=28></canvas><br><br><br></div>".repeat(12)}</div>`;
@@ -26,8 +26,8 @@
       label, [type=range] { flex: 1; } b { width: 2rem; } .panels { gap: 1.5rem; margin-bottom: 1rem; }
       .grid { display: grid; gap: .25rem; grid-template-columns: repeat(4, 1fr); aspect-ratio: 2; }
       .examples { grid-template-columns: repeat(6, 1fr); aspect-ratio: 6; }
-      canvas { width: 100%; image-rendering: pixelated; }
-      .bar { min-height: 2.5rem; } .map { aspect-ratio: 1; } .map canvas { visibility: hidden; }
+      canvas { display: block; width: 100%; image-rendering: pixelated; }
+      .bar { height: 2.5rem; } .map { aspect-ratio: 1; } .map canvas { visibility: hidden; }
       .table { position: absolute; inset: 0; } .cell { font-size: calc(.45rem + .5cqi); }
       .digits { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(max(5rem, 15%), 1fr));
         font-size: .75rem; margin-top: .5rem; }`;
@@ -50,7 +50,7 @@
         cnnviz.colorBar(find(".bar"), scale);
         find("small").textContent = net.kind;
         const map = new cnnviz.Picture(find(".map"), {
-          label: `${net.name}: true digits (rows) and answers (columns)`,
+          label: `${net.name}: true digits (rows), answers (columns)`,
           onpick: (...place) => this.put("cell", place.map((i) => Math.max(i - 1, 0)).join()),
         });
         return { ...net, find, weights, scale, map };

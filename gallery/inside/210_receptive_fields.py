@@ -8,8 +8,10 @@ draw it on a digit and on the dog, and measure which part of it has a say.
 
 import numpy as np
 import torch
+from torch import nn
 from torchvision.models import resnet18
 
+from cnnviz import live
 from cnnviz.activations import record_activations
 from cnnviz.datasets import dog, mnist_tensors
 from cnnviz.geometry import effective_receptive_field, receptive_field
@@ -130,7 +132,9 @@ for name in ["conv1", "maxpool", *stages]:
 
 # %%
 # The last is nearly twice as wide as the pictures of 224 × 224 for which this network
-# was made. On the dog's face, cut out so that it is in the middle:
+# was made. Look at it on the dog's face, cut out so that it is in the middle. **Live:**
+# choose a layer, point at the photo or at the map, and change the list of layers (the
+# longest way through the network). The colour is the subject of the next section.
 
 photo = dog()[64:512, 32:480]
 windows = {}
@@ -143,6 +147,11 @@ axes.figure.suptitle(
     "Part of a face; the head; a dog with part of a bicycle; nearly everything.",
     wrap=True,
 )
+blocks = [*resnet.layer1, *resnet.layer2, *resnet.layer3, *resnet.layer4]
+convolutions = [conv for block in blocks for conv in (block.conv1, block.conv2)]
+path = nn.Sequential(resnet.conv1, resnet.maxpool, *convolutions)
+nets = {"ResNet-18": path, "our CNN": cnn}
+live.receptive_field(nets, {"ResNet-18": photo, "our CNN": digit[0, 0]})
 
 # %%
 # What counts within it

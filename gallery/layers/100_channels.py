@@ -6,11 +6,13 @@ A colour image has three channels, and a layer inside a network has many maps. E
 filter has a slice for every one of them, and adds up what the slices find.
 """
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
 from torchvision.transforms.functional import to_tensor
 
+from cnnviz import live
 from cnnviz.activations import record_activations
 from cnnviz.datasets import dog
 from cnnviz.kernels import BOX_BLUR, apply_kernel
@@ -37,7 +39,8 @@ figure.suptitle("One filter: three slices of 3 × 3 weights, here chosen by hand
 # %%
 # Each slice slides over its own channel only. That gives three partial maps. Their sum
 # is the filter's output: one map. Look at the bicycle, the leaves and the floor in the
-# partial maps, then in the sum.
+# partial maps, then in the sum. **Live:** point at one of them, press *play* and see
+# its number grow and shrink. What if green is not subtracted? Switch it off.
 
 partial = [
     apply_kernel(channel, kernel, padding="valid")
@@ -51,6 +54,8 @@ figure.suptitle(
     "bicycle stays: green takes little away there. Leaves come out negative.",
     wrap=True,
 )
+small = cv2.resize(dog(), (192, 144), interpolation=cv2.INTER_AREA)
+live.channel_sum(to_tensor(small), weights, names=["red", "green", "blue"])
 
 # %%
 # None of the partial maps says where red is; only the sum does, because it compares

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cnnviz import live
 from cnnviz.datasets import dog, mnist_tensors
 from cnnviz.kernels import SOBEL_X
 from cnnviz.plotting import (
@@ -92,6 +93,22 @@ figure.suptitle(
     "Noise, then an edge finder, then Sobel's. All panels have the same colours.",
     wrap=True,
 )
+
+# %%
+# And what it makes of the first picture on its way. **Live:** press *play*, then choose
+# another target. To spoil it, double the learning rate: each step then overshoots by
+# more than it gains.
+
+steps = (0, 3, 100)
+figure = plot_feature_maps(
+    [F.conv2d(pictures[0], kernels[step])[0] for step in steps] + [answers[0, 0]],
+    titles=[f"step {step}" for step in steps] + ["SOBEL_X"],
+    columns=4,
+)
+figure.suptitle(
+    "The answer is right to the eye long before the nine weights are.", wrap=True
+)
+live.learn_kernel(pictures, SOBEL_X)
 
 # %%
 # How close is it?

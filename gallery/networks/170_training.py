@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from cnnviz import live
 from cnnviz.datasets import mnist_tensors
 from cnnviz.models import CNN, MLP, count_parameters
 from cnnviz.plotting import plot_confusion_matrix, plot_digits, plot_history
@@ -94,8 +95,9 @@ for model, (name, answer) in zip((mlp, cnn), answers.items(), strict=True):
 #
 # Which digits are taken for which
 # --------------------------------
-# Rows are true digits, columns the CNN's answers. The right ones, on the diagonal, are
-# left grey; look for the darkest of the others.
+# Rows are true digits, columns answers. The right ones are on the diagonal; look for
+# the darkest of the others. **Live:** go through training step by step, and watch
+# filters form and mistakes go. Point at a cell to see which digits they are.
 
 matrix = answers["CNN"].confusion_matrix
 axes = plot_confusion_matrix(matrix, title="CNN")
@@ -106,6 +108,7 @@ axes.figure.suptitle(
     f"{predicted}, {errors.max()} times.",
     wrap=True,
 )
+live.training_steps({"MLP": (mlp, mlp_history), "CNN": (cnn, cnn_history)}, *test)
 
 # %%
 # Hard digits
