@@ -7,6 +7,7 @@ the scripts of the figures they show, and no others.
 """
 
 import json
+import re
 import shutil
 from html import escape
 from pathlib import Path
@@ -35,6 +36,7 @@ DIRECTIVE = """
 def setup(app):
     """Add the directive, and put scripts and data into the site."""
     app.add_directive("live-figure", LiveFigureDirective)
+    app.add_directive("live-element", LiveElement)
     app.add_node(live_figure, html=(visit, depart))
     app.connect("builder-inited", copy_scripts, priority=900)
     app.connect("html-page-context", load_scripts)
@@ -97,6 +99,21 @@ def caption(node):
         words = [child.deepcopy() for child in first.children]
         return [nodes.paragraph("", "", *words, classes=["live-caption"])]
     return []
+
+
+class LiveElement(SphinxDirective):
+    """``.. live-element:: name``: what its script says of it in its first comment."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Return the comment's paragraphs, names in code as such."""
+        script = LiveFigure(self.arguments[0], None).scripts[-1]
+        self.env.note_dependency(script)
+        comment = re.match(r"/\*\*(.*?)\*/", script.read_text("utf-8"), re.S)[1]
+        words = re.sub(r"^ \*", "", comment, flags=re.MULTILINE)
+        words = re.sub(r"<[\w-]+>", r"`\g<0>`", words).replace("`", "``")
+        return self.parse_text_to_nodes(words)
 
 
 def visit(translator, node):
