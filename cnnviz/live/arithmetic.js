@@ -79,7 +79,7 @@ globalThis.cnnviz ??= {};
       let w = input[(q += step)], y = input[(q += step)], z = input[(q += step)];
       for (let x = first; x < sums.length; x += step) {
         const next = input[(q += step)];
-        sums[x] += a * t + b * u + c * v + d * w + e * y + f * z + g * next;
+        sums[x] += (a * t + b * u + c * v) + (d * w + e * y + f * z + g * next);
         t = u; u = v; v = w; w = y; y = z; z = next;
       }
     }
@@ -94,7 +94,7 @@ globalThis.cnnviz ??= {};
       let y = input[r], z = input[(r += step)];
       for (let x = first; x < sums.length; x += step) {
         const above = input[(p += step)], beside = input[(q += step)], below = input[(r += step)];
-        sums[x] += a * t + b * u + c * above + d * v + e * w + f * beside + g * y + h * z + i * below;
+        sums[x] += (a * t + b * u + c * above) + (d * v + e * w + f * beside) + (g * y + h * z + i * below);
         t = u; u = above; v = w; w = beside; y = z; z = below;
       }
     }
