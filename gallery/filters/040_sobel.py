@@ -7,11 +7,20 @@ the other horizontal ones. Together they say how steep an edge is and where it f
 """
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 
+from cnnviz import live
 from cnnviz.datasets import dog
 from cnnviz.kernels import SOBEL_X, SOBEL_Y, apply_kernel, gradient
-from cnnviz.plotting import plot_boxes, plot_feature_maps, plot_image, plot_kernels
+from cnnviz.plotting import (
+    plot_boxes,
+    plot_feature_maps,
+    plot_image,
+    plot_kernel,
+    plot_kernels,
+    plot_pixel_values,
+)
 
 # %%
 # An edge is where brightness changes. The rear wheel has edges in every direction, dark
@@ -52,6 +61,27 @@ figure.suptitle(
     "Colours have one scale in both panels.",
     wrap=True,
 )
+
+# %%
+# One of these numbers in full, from where the rim meets the tyre on the right: the nine
+# pixels under the kernel, its weights, and the products, whose sum is the response.
+#
+# **Live:** point at other places of the response, let the kernel slide, choose another
+# kernel or change its weights.
+
+row, column = 100, 190
+window = wheel[row : row + 3, column : column + 3]
+products = window * SOBEL_X
+figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.7), layout="compressed")
+plot_pixel_values(window, axes[0], title="window")
+plot_kernel(SOBEL_X, axes[1], title="SOBEL_X")
+plot_kernel(products, axes[2], title=f"products, sum {products.sum():g}")
+figure.suptitle(
+    f"It gets darker to the right: what the right column takes away is more than what "
+    f"the left one brings, and the response is {products.sum():g}.",
+    wrap=True,
+)
+live.kernel_playground({"the wheel": wheel}, SOBEL_X, row=row, column=column)
 
 # %%
 # .. note::

@@ -11,10 +11,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from cnnviz.datasets import dog
+from cnnviz import live
+from cnnviz.datasets import dog, mnist
 from cnnviz.geometry import output_size
-from cnnviz.kernels import apply_kernel
-from cnnviz.plotting import plot_boxes, plot_images, plot_overlay
+from cnnviz.kernels import SOBEL_X, apply_kernel
+from cnnviz.plotting import plot_boxes, plot_feature_maps, plot_images, plot_overlay
 
 photo = dog()[200:440, 120:440] / 255
 print("a piece of the dog's photo:", photo.shape, "floats from 0 to 1")
@@ -150,6 +151,29 @@ for stride in (2, 3):
         f"stride {stride}: (8 - 3) / {stride} = {5 / stride:.2f}, rounded down "
         f"{5 // stride}. Windows cover {used} of 8 pixels, {8 - used} left out."
     )
+
+# %%
+# All four at once
+# ----------------
+# A digit under Sobel's kernel, with three settings. Compare the sizes, and how broad the
+# edges are.
+#
+# **Live:** set all four yourself, on the digit, on the dog or on a picture of your own.
+
+digit = mnist(train=True).data[7].numpy()
+maps = {
+    "plain": apply_kernel(digit, SOBEL_X, padding="valid"),
+    "stride 2": apply_kernel(digit, SOBEL_X, stride=2, padding="valid"),
+    "dilation 3": apply_kernel(digit, SOBEL_X, dilation=3, padding="valid"),
+}
+titles = [f"{name}: {m.shape[0]} × {m.shape[1]}" for name, m in maps.items()]
+figure = plot_feature_maps(list(maps.values()), titles=titles)
+figure.suptitle(
+    "The stride leaves out every second response. Dilation compares columns six pixels "
+    "apart instead of two, so it answers from farther away.",
+    wrap=True,
+)
+live.kernel_playground({"a 3": digit, "the dog": dog()}, SOBEL_X, row=8, column=11)
 
 # %%
 # To take away

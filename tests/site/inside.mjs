@@ -73,7 +73,7 @@ export async function useFigures() {
     for (const control of figure.form.elements) {
       if (control.hidden || control.type === "file" || control.matches(".copy, .reset")) continue;
       if (control.matches("[type=checkbox], button")) control.click();
-      else if (control.type === "number") control.stepUp();
+      else if (control.type === "number") control.value = control.max || control.valueAsNumber + 1;
       else if (control.options) control.selectedIndex = control.options.length - 1;
       control.dispatchEvent(new InputEvent("input", { bubbles: true }));
       await drawn();
