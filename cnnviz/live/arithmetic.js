@@ -104,30 +104,32 @@ globalThis.cnnviz ??= {};
    * Slide each kernel over its map (already padded) and add all up. At stride 1 weights
    * are taken many at a time: a loop a weight takes three times as long.
    */
-  function sumOfProducts(maps, kernels, bias, width, height, windows) {
+  function sumOfProducts(maps, kernels, bias, width, height, windows, result = plane(width, height)) {
     const { stride, dilation } = windows;
     const [{ width: columns, height: rows }] = kernels;
     const side = columns <= 3 && rows <= 3 ? 3 : 7;
     const tiles = kernels.map((kernel) => stride === 1 && columns <= side && spread(kernel, side));
-    const result = plane(width, height);
-    const sums = new Float64Array(width);
+    const three = side === 3 && tiles[0];
+    const exact = new Float64Array(width);
     for (let row = 0; row < height; row++) {
+      const line = result.data.subarray(row * width, (row + 1) * width);
+      const sums = three ? line : exact;
       sums.fill(bias);
       for (let m = 0; m < maps.length; m++) {
         const { data, width: wide } = maps[m];
         const down = dilation * wide;
         const last = data.length - width - (side - 1) * dilation;
         let from = row * stride * wide;
-        if (tiles[m] && side === 3 && from + 2 * down <= last) {
+        if (three && from + 2 * down <= last) {
           slideThree(sums, data, from, dilation, down, tiles[m]);
           continue;
         }
         for (let i = 0; i < rows; i++, from += down) {
-          if (tiles[m] && side === 7 && from <= last) slideSeven(sums, data, from, dilation, tiles[m], 7 * i);
+          if (tiles[m] && !three && from <= last) slideSeven(sums, data, from, dilation, tiles[m], 7 * i);
           else addRow(sums, data, from, windows, kernels[m].data, i * columns, columns);
         }
       }
-      result.data.set(sums, row * width);
+      if (!three) line.set(sums);
     }
     return result;
   }
@@ -142,9 +144,10 @@ globalThis.cnnviz ??= {};
   /**
    * Slide a kernel over a map.
    * @param {Plane} map @param {Plane} kernel @param {Windows} [windows]
+   * @param {Plane} [old] a result that is no longer needed: new memory takes time
    * @returns {Plane}
    */
-  function convolve(map, kernel, { stride = 1, padding = 0, dilation = 1 } = {}) {
+  function convolve(map, kernel, { stride = 1, padding = 0, dilation = 1 } = {}, old) {
     const windows = { stride, padding, dilation };
     const width = outputSize(map.width, kernel.width, windows);
     const height = outputSize(map.height, kernel.height, windows);
@@ -153,7 +156,8 @@ globalThis.cnnviz ??= {};
         `The window is larger than the picture (${map.height} × ${map.width}).`,
       );
     }
-    return sumOfProducts([pad(map, padding)], [kernel], 0, width, height, windows);
+    const fits = old?.width === width && old.height === height;
+    return sumOfProducts([pad(map, padding)], [kernel], 0, width, height, windows, fits ? old : undefined);
   }
 
   /** Negative numbers become zero. */

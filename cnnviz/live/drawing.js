@@ -27,6 +27,7 @@
   }
 
   const tables = {};
+  const images = new WeakMap();
 
   /** 256 colours as the numbers that a canvas stores (little-endian, opaque). */
   function table(kind) {
@@ -50,25 +51,32 @@
   function paint(canvas, map, scale) {
     const planes = Array.isArray(map) ? map : [map];
     const [{ width, height }] = planes;
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d");
-    const image = context.createImageData(width, height);
-    const pixels = new Uint32Array(image.data.buffer);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    if (images.get(canvas)?.width !== width || images.get(canvas).height !== height) {
+      images.set(canvas, context.createImageData(width, height));
+    }
+    const image = images.get(canvas);
     const factor = 255 / (scale.high - scale.low || 1);
-    const shift = 0.5 - scale.low * factor;
-    const level = (value) => {
-      const level = value * factor + shift;
-      return level < 0 ? 0 : level > 255 ? 255 : level | 0;
-    };
+    const shift = -scale.low * factor;
     if (planes.length === 3) {
       const [red, green, blue] = planes.map(({ data }) => data);
-      for (let i = 0; i < pixels.length; i++) {
-        pixels[i] = (255 << 24) | (level(blue[i]) << 16) | (level(green[i]) << 8) | level(red[i]);
+      const levels = image.data; // rounds what is put into it and keeps it within 0–255
+      for (let i = 0, at = 0; i < red.length; i++) {
+        levels[at++] = red[i] * factor + shift;
+        levels[at++] = green[i] * factor + shift;
+        levels[at++] = blue[i] * factor + shift;
+        levels[at++] = 255;
       }
     } else {
       const colors = table(scale.kind);
-      const { data } = planes[0];
-      for (let i = 0; i < pixels.length; i++) pixels[i] = colors[level(data[i])];
+      const pixels = new Uint32Array(image.data.buffer);
+      const level = new Uint8ClampedArray(1);
+      const [{ data }] = planes;
+      for (let i = 0; i < pixels.length; i++) {
+        level[0] = data[i] * factor + shift;
+        pixels[i] = colors[level[0]];
+      }
     }
     context.putImageData(image, 0, 0);
   }

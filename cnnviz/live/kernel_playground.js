@@ -171,7 +171,8 @@
       this.form.elements.channel.disabled = !colours;
       this.#showKernel(kernel, weights.join(";"));
       this.#once("maps", [source, state.columns, weights, stride, dilation], () => {
-        this.maps = input.map((map) => cnnviz.convolve(map, kernel, { stride, padding, dilation }));
+        const windows = { stride, padding, dilation };
+        this.maps = input.map((map, i) => cnnviz.convolve(map, kernel, windows, this.maps?.[i]));
         this.last.output = null;
       });
       this.#once("input", source, () => this.#showInput(picture, input, padding));
