@@ -1,240 +1,237 @@
 /**
  * <cnn-draw-digit>: draw a digit, and watch trained networks read it.
  *
- * Attributes: `digit` (number of a test digit to draw on, or "blank"), `strokes`, `eraser`, `right` and `down`
- * (pixels), `rotate` (degrees), `thicken` (pixels on each side), `centred`, `unit` ("layer,row,column" in its maps).
- * Data: {networks: {name: layers}, sheet, words}. Properties: `picture` (what the networks see, 0–1), `outputs` (maps
- * by network and layer), `probabilities` (null without ink). Method: `stroke`.
+ * Attributes: `digit` (its number, or "blank"), `strokes`, `eraser`, `right` and `down` (pixels), `rotate` (degrees),
+ * `thicken` (pixels), `centred`, `unit` ("layer,row,column"). Data: {networks: {name: layers}, sheet, words}.
+ * Properties: `picture` (0–1), `outputs`, `probabilities` (null without ink). Method: `stroke`.
  */
 "use strict";
 
 (() => {
-  const SIDE = 28;
-  const BOX = 20; // the size of MNIST's digits
-  const MIDDLE = 14.5; // their centre of mass
-  const PEN = 2.5; // MNIST's median is 2.25; large drawings shrink
-  const FINE = 4; // pixels of ink to a pixel
-  const { element } = cnnviz;
-  const matrix = () => new DOMMatrix();
+const SIDE = 28;
+const BOX = 20; // the size of MNIST's digits
+const MIDDLE = 14.5; // their centre of mass
+const PEN = 2.5; // MNIST's median is 2.25; large drawings shrink
+const FINE = 4; // pixels of ink to a pixel
+const { element } = cnnviz;
+const matrix = () => new DOMMatrix();
 
-  /** How to move and scale a map of ink so that it lies as MNIST's digits do. */
-  function centring(map) {
-    const box = cnnviz.measure(map);
-    if (!box) return matrix();
-    const { top, left, bottom, right, x, y } = box;
-    const scale = BOX / Math.max(bottom - top, right - left);
-    const corner = [x - left, y - top].map((v) => Math.round(MIDDLE - scale * v));
-    return matrix().translate(...corner).scale(scale).translate(-left, -top).scale(map.width / SIDE);
-  }
+/** How to move and scale a map of ink so that it lies as MNIST's digits do. */
+function centring(map) {
+	const box = cnnviz.measure(map);
+	if (!box) return matrix();
+	const { top, left, bottom, right, x, y } = box;
+	const scale = BOX / Math.max(bottom - top, right - left);
+	const corner = [x - left, y - top].map((v) => Math.round(MIDDLE - scale * v));
+	return matrix().translate(...corner).scale(scale).translate(-left, -top).scale(map.width / SIDE);
+}
 
-  const slider = (name, low, high, step) => `<label>${name}
-    <input type="range" name="${name}" min="${low}" max="${high}" step="${step}" value="0"><output></output></label>`;
+const slider = (name, low, high, step) => `<label>${name}
+	<input type="range" name="${name}" min="${low}" max="${high}" step="${step}" value="0"><output></output></label>`;
 
-  class DrawDigit extends cnnviz.Figure {
-    static markup = `
-      <div class="controls">
-        <label>start from <select name="digit"></select></label>
-        <button type="button">undo</button><button type="button">clear</button>
-        <label><input type="checkbox" name="eraser"> eraser</label>
-      </div>
-      <input hidden name="strokes" pattern="([PE][\\d. \\-]*)*" title="strokes">
-      <input hidden name="unit" pattern="\\d{1,3}(,\\d{1,3}){2}" title="a layer, a row and a column">
-      <div class="panels">
-        <div><div class="title">Draw here</div><div class="pad"></div></div>
-        <div class="small"><div class="title">The nets see</div><div class="seen"></div>
-          <label><input type="checkbox" name="centred"> centred as MNIST</label></div>
-        <div class="small"><div class="title">Probability, %</div><table></table></div>
-      </div>
-      <div class="panels sliders">${slider("right", -8, 8, 1)}${slider("down", -8, 8, 1)}
-        ${slider("rotate", -60, 60, 5)}${slider("thicken", -1, 2, 0.25)}</div>
-      <div class="title">In the <b></b>: red above zero, blue below. Point at a unit to see what it saw.</div>
-      <div class="stages">${"<div><small>…</small><div class=maps></div></div>".repeat(8)}</div>`;
+class DrawDigit extends cnnviz.Figure {
+	static markup = `
+		<div class="controls">
+			<label>start from <select name="digit"></select></label>
+			<button type="button">undo</button><button type="button">clear</button>
+			<label><input type="checkbox" name="eraser"> eraser</label>
+		</div>
+		<input hidden name="strokes" pattern="([PE][\\d. \\-]*)*" title="strokes">
+		<input hidden name="unit" pattern="\\d{1,3}(,\\d{1,3}){2}" title="a layer, a row and a column">
+		<div class="panels">
+			<div><div class="title">Draw here</div><div class="pad"></div></div>
+			<div class="small"><div class="title">The nets see</div><div class="seen"></div>
+				<label><input type="checkbox" name="centred"> centred as MNIST</label></div>
+			<div class="small"><div class="title">Probability, %</div><table></table></div>
+		</div>
+		<div class="panels sliders">${slider("right", -8, 8, 1)}${slider("down", -8, 8, 1)}
+			${slider("rotate", -60, 60, 5)}${slider("thicken", -1, 2, 0.25)}</div>
+		<div class="title">In the <b></b>: red above zero, blue below. Point at a unit to see what it saw.</div>
+		<div class="stages">${"<div><small>…</small><div class=maps></div></div>".repeat(8)}</div>`;
 
-    static styles = `
-      select { width: 11rem; }
-      .small { flex-basis: 7rem; }
-      .pad { touch-action: none; }
-      .pad, .seen { aspect-ratio: 1; }
-      table { width: 100%; height: 17rem; table-layout: fixed; }
-      th, td { padding: 0 .2rem; }
-      th:first-child { width: 1.5rem; }
-      td { background: linear-gradient(color-mix(in srgb, var(--accent) 35%, #0000) 0 0) no-repeat; }
-      .sliders > * { flex-basis: 18rem; display: grid; grid-template-columns: 3.5rem 1fr 2.5rem; }
-      .stages { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(7rem, 22%), 1fr)); gap: .75rem; }
-      .maps { container-type: inline-size; }
-      .maps:empty { aspect-ratio: 2; }
-      :nth-child(n + 5) > .maps:empty { aspect-ratio: 1; }
-      .maps::before { content: ""; position: absolute; inset: 0; background:
-        linear-gradient(90deg, var(--page) 3px, #0000 0) -1.5px 0 / 25cqi,
-        linear-gradient(var(--page) 3px, #0000 0) 0 -1.5px / 25cqi 25cqi; }
-      form { display: flex; flex-direction: column; gap: .25rem; }
-      footer output { flex-basis: 16rem; min-height: 2.8em; }
-      .sliders ~ div { order: 1; }`;
+	static styles = `
+		select { width: 11rem; }
+		.small { flex-basis: 7rem; }
+		.pad { touch-action: none; }
+		.pad, .seen { aspect-ratio: 1; }
+		table { width: 100%; height: 17rem; table-layout: fixed; }
+		th, td { padding: 0 .2rem; }
+		th:first-child { width: 1.5rem; }
+		td { background: linear-gradient(color-mix(in srgb, var(--accent) 35%, #0000) 0 0) no-repeat; }
+		.sliders > * { flex-basis: 18rem; display: grid; grid-template-columns: 3.5rem 1fr 2.5rem; }
+		.stages { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(7rem, 22%), 1fr)); gap: .75rem; }
+		.maps { container-type: inline-size; }
+		.maps:empty { aspect-ratio: 2; }
+		:nth-child(n + 5) > .maps:empty { aspect-ratio: 1; }
+		.maps::before { content: ""; position: absolute; inset: 0; background:
+			linear-gradient(90deg, var(--page) 3px, #0000 0) -1.5px 0 / 25cqi,
+			linear-gradient(var(--page) 3px, #0000 0) 0 -1.5px / 25cqi 25cqi; }
+		form { display: flex; flex-direction: column; gap: .25rem; }
+		footer output { flex-basis: 16rem; min-height: 2.8em; }
+		.sliders ~ div { order: 1; }`;
 
-    async start({ networks, sheet, words }) {
-      this.sheet = Object.assign(new Image(), { src: sheet });
-      await this.sheet.decode();
-      this.networks = Object.entries(networks).map(([name, packed]) => [name, cnnviz.readNetwork(packed)]);
-      const { digit } = this.form.elements;
-      digit.replaceChildren(new Option("blank"), ...words.map((text, i) => new Option(text, i)));
-      digit.oninput = () => this.put("strokes", "");
-      const [undo, clear] = this.form.querySelectorAll("button");
-      undo.onclick = () => this.put("strokes", this.state.strokes.replace(/[PE][^PE]*$/, ""));
-      clear.onclick = () => {
-        this.put("digit", "blank");
-        this.put("strokes", "");
-      };
-      const names = Object.keys(networks);
-      this.rows = ["", ..."0123456789"].map((head) =>
-        element("tr", {}, ...[head, ...names].map((text, i) => element(head && i ? "td" : "th", {}, text))));
-      this.find("table").append(...this.rows);
-      this.fine = element("canvas", { width: FINE * SIDE, height: FINE * SIDE });
-      this.seen = new cnnviz.Picture(this.find(".seen"), { label: "What the networks see" });
-      this.#listen();
+	async start({ networks, sheet, words }) {
+		this.sheet = Object.assign(new Image(), { src: sheet });
+		await this.sheet.decode();
+		this.networks = Object.entries(networks).map(([name, packed]) => [name, cnnviz.readNetwork(packed)]);
+		const { digit } = this.form.elements;
+		digit.replaceChildren(new Option("blank"), ...words.map((text, i) => new Option(text, i)));
+		digit.oninput = () => this.put("strokes", "");
+		const [undo, clear] = this.form.querySelectorAll("button");
+		undo.onclick = () => this.put("strokes", this.state.strokes.replace(/[PE][^PE]*$/, ""));
+		clear.onclick = () => {
+			this.put("digit", "blank");
+			this.put("strokes", "");
+		};
+		const names = Object.keys(networks);
+		this.rows = ["", ..."0123456789"].map((head) =>
+			element("tr", {}, ...[head, ...names].map((text, i) => element(head && i ? "td" : "th", {}, text))));
+		this.find("table").append(...this.rows);
+		this.fine = element("canvas", { width: FINE * SIDE, height: FINE * SIDE });
+		this.seen = new cnnviz.Picture(this.find(".seen"), { label: "What the networks see" });
+		this.#listen();
 
-      const [shown, layers] = this.networks.find(([, [first]]) => first.kind !== "flatten");
-      this.shown = this.find("b").textContent = shown;
-      const maps = layers.slice(0, layers.findIndex(({ kind }) => kind === "flatten"));
-      this.find(".stages").replaceChildren();
-      this.stages = maps.map(({ name }, index) => {
-        const [title, host] = [element("small"), element("div", { class: "maps" })];
-        this.find(".stages").append(element("div", {}, title, host));
-        const onpick = (...place) => this.put("unit", [index, ...place].join());
-        const picture = new cnnviz.Picture(host, { label: `Maps of ${name}`, onpick });
-        return { name, title, picture, layers: maps.slice(0, index + 1) };
-      });
-    }
+		const [shown, layers] = this.networks.find(([, [first]]) => first.kind !== "flatten");
+		this.shown = this.find("b").textContent = shown;
+		const maps = layers.slice(0, layers.findIndex(({ kind }) => kind === "flatten"));
+		this.find(".stages").replaceChildren();
+		this.stages = maps.map(({ name }, index) => {
+			const [title, host] = [element("small"), element("div", { class: "maps" })];
+			this.find(".stages").append(element("div", {}, title, host));
+			const onpick = (...place) => this.put("unit", [index, ...place].join());
+			const picture = new cnnviz.Picture(host, { label: `Maps of ${name}`, onpick });
+			return { name, title, picture, layers: maps.slice(0, index + 1) };
+		});
+	}
 
-    /** Draw, or erase, a stroke: points [x, y] in pixels. */
-    stroke(points) {
-      this.put("strokes", this.state.strokes + (this.state.eraser ? "E" : "P"));
-      points.forEach((point) => this.#extend(point));
-    }
+	/** Draw, or erase, a stroke: points [x, y] in pixels. */
+	stroke(points) {
+		this.put("strokes", this.state.strokes + (this.state.eraser ? "E" : "P"));
+		points.forEach((point) => this.#extend(point));
+	}
 
-    #extend(point) {
-      this.put("strokes", `${this.state.strokes}${point.join(" ")} `);
-    }
+	#extend(point) {
+		this.put("strokes", `${this.state.strokes}${point.join(" ")} `);
+	}
 
-    render(state) {
-      const { right, down, rotate, centred } = state;
-      this.#ink(this.pad.canvas, state);
-      const half = SIDE / 2;
-      let moved = matrix().translate(half + right, half + down).rotate(rotate).translate(-half, -half);
-      if (centred) {
-        // Half as large, the drawing can move without leaving the canvas.
-        const small = matrix().scale(0.5).translate(half, half).multiply(moved);
-        moved = centring(this.#ink(this.fine, state, small)).multiply(small);
-      }
-      const grey = cnnviz.pool(this.#ink(this.fine, state, moved), FINE, "average");
-      this.picture = { ...grey, data: grey.data.map((value) => value / 255) };
-      this.seen.show(this.picture, { kind: "grey", low: 0, high: 1 });
-      const answer = this.#answer();
-      this.#showStages(state.unit);
-      const black = !cnnviz.range(this.picture)[1];
-      this.find("table").style.visibility = black ? "hidden" : "";
-      if (black) this.probabilities = null;
-      if (black) this.warn("There is no ink: draw a digit, or choose one.");
-      else if (!state.unit) this.say(answer);
-    }
+	render(state) {
+		const { right, down, rotate, centred } = state;
+		this.#ink(this.pad.canvas, state);
+		const half = SIDE / 2;
+		let moved = matrix().translate(half + right, half + down).rotate(rotate).translate(-half, -half);
+		if (centred) {
+			// Half as large, the drawing can move without leaving the canvas.
+			const small = matrix().scale(0.5).translate(half, half).multiply(moved);
+			moved = centring(this.#ink(this.fine, state, small)).multiply(small);
+		}
+		const grey = cnnviz.pool(this.#ink(this.fine, state, moved), FINE, "average");
+		this.picture = { ...grey, data: grey.data.map((value) => value / 255) };
+		this.seen.show(this.picture, { kind: "grey", low: 0, high: 1 });
+		const answer = this.#answer();
+		this.#showStages(state.unit);
+		const black = !cnnviz.range(this.picture)[1];
+		this.find("table").style.visibility = black ? "hidden" : "";
+		if (black) this.probabilities = null;
+		if (black) this.warn("There is no ink: draw a digit, or choose one.");
+		else if (!state.unit) this.say(answer);
+	}
 
-    /** Draw a digit's pixels and strokes: "Px y x y…" of the pen, "Ex y x y…" of the eraser. */
-    #ink(canvas, { digit, strokes, thicken }, moved) {
-      const { width } = canvas;
-      const context = canvas.getContext("2d", { willReadFrequently: true });
-      context.reset();
-      context.fillRect(0, 0, width, width);
-      context.setTransform(matrix().scale(width / SIDE).multiply(moved));
-      context.imageSmoothingEnabled = false;
-      context.lineCap = context.lineJoin = "round";
-      // Each pixel becomes the lightest of those around it, or the darkest.
-      for (let angle = 0; angle < (thicken ? 6.2 : 0.1); angle += Math.PI / 8) {
-        const [x, y] = [thicken * Math.cos(angle), thicken * Math.sin(angle)];
-        context.drawImage(this.sheet, 0, SIDE * digit, SIDE, SIDE, x, y, SIDE, SIDE);
-        context.globalCompositeOperation = thicken > 0 ? "lighten" : "darken";
-      }
-      context.globalCompositeOperation = "source-over";
-      for (const [, tool, points] of strokes.matchAll(/([PE])([^PE]+)/g)) {
-        context.strokeStyle = tool === "P" ? "#fff" : "#000";
-        context.lineWidth = tool === "P" ? PEN + 2 * thicken : 2 * PEN;
-        context.stroke(new Path2D(`M${points}h.01`)); // so that dots are drawn
-      }
-      return moved && cnnviz.readCanvas(canvas)[0];
-    }
+	/** Draw a digit's pixels and strokes: "Px y x y…" of the pen, "Ex y x y…" of the eraser. */
+	#ink(canvas, { digit, strokes, thicken }, moved) {
+		const { width } = canvas;
+		const context = canvas.getContext("2d", { willReadFrequently: true });
+		context.reset();
+		context.fillRect(0, 0, width, width);
+		context.setTransform(matrix().scale(width / SIDE).multiply(moved));
+		context.imageSmoothingEnabled = false;
+		context.lineCap = context.lineJoin = "round";
+		// Each pixel becomes the lightest of those around it, or the darkest.
+		for (let angle = 0; angle < (thicken ? 6.2 : 0.1); angle += Math.PI / 8) {
+			const [x, y] = [thicken * Math.cos(angle), thicken * Math.sin(angle)];
+			context.drawImage(this.sheet, 0, SIDE * digit, SIDE, SIDE, x, y, SIDE, SIDE);
+			context.globalCompositeOperation = thicken > 0 ? "lighten" : "darken";
+		}
+		context.globalCompositeOperation = "source-over";
+		for (const [, tool, points] of strokes.matchAll(/([PE])([^PE]+)/g)) {
+			context.strokeStyle = tool === "P" ? "#fff" : "#000";
+			context.lineWidth = tool === "P" ? PEN + 2 * thicken : 2 * PEN;
+			context.stroke(new Path2D(`M${points}h.01`)); // so that dots are drawn
+		}
+		return moved && cnnviz.readCanvas(canvas)[0];
+	}
 
-    /** Show the answers; return them in words. */
-    #answer() {
-      [this.outputs, this.probabilities] = [{}, {}];
-      return this.networks.map(([name, layers], column) => {
-        const maps = (this.outputs[name] = cnnviz.run(layers, this.picture));
-        const shares = cnnviz.softmax(maps.get(layers.at(-1).name)[0].data);
-        this.probabilities[name] = shares;
-        shares.forEach((share, digit) => {
-          const cell = this.rows[digit + 1].cells[column + 1];
-          cell.textContent = (100 * share).toFixed(1);
-          cell.style.backgroundSize = `${cell.textContent}% 100%`;
-        });
-        return `${name}: ${shares.indexOf(Math.max(...shares))}`;
-      }).join(", ");
-    }
+	#answer() {
+		[this.outputs, this.probabilities] = [{}, {}];
+		return this.networks.map(([name, layers], column) => {
+			const maps = (this.outputs[name] = cnnviz.run(layers, this.picture));
+			const shares = cnnviz.softmax(maps.get(layers.at(-1).name)[0].data);
+			this.probabilities[name] = shares;
+			shares.forEach((share, digit) => {
+				const cell = this.rows[digit + 1].cells[column + 1];
+				cell.textContent = (100 * share).toFixed(1);
+				cell.style.backgroundSize = `${cell.textContent}% 100%`;
+			});
+			return `${name}: ${shares.indexOf(Math.max(...shares))}`;
+		}).join(", ");
+	}
 
-    /** Show all maps, and what the unit pointed at saw. */
-    #showStages(unit) {
-      const [chosen, row, column] = unit.split(",").map(Number);
-      this.seen.frame("saw", null);
-      this.stages.forEach(({ name, title, picture, layers }, index) => {
-        const maps = this.outputs[this.shown].get(name);
-        const [{ width, height }] = maps;
-        const all = cnnviz.tile(maps, 4);
-        const scale = cnnviz.signedScale(all);
-        title.textContent = `${name} ${height}×${width} ±${cnnviz.format(scale.high, 2)}`;
-        picture.show(all, scale);
-        picture.frame("at", null);
-        if (!unit || index !== chosen || row >= all.height || column >= all.width) return;
-        picture.point(row, column);
-        const map = Math.floor(row / height) * 4 + Math.floor(column / width);
-        const saw = cnnviz.fieldOf(layers, row % height, column % width);
-        this.seen.frame("saw", saw);
-        this.say(`${name}, map ${map}, row ${row % height}, column ${column % width}: `
-          + `${cnnviz.format(all.data[row * all.width + column])}. It saw rows ${saw.top}–${saw.bottom - 1}, `
-          + `columns ${saw.left}–${saw.right - 1}.`);
-      });
-    }
+	#showStages(unit) {
+		const [chosen, row, column] = unit.split(",").map(Number);
+		this.seen.frame("saw", null);
+		this.stages.forEach(({ name, title, picture, layers }, index) => {
+			const maps = this.outputs[this.shown].get(name);
+			const [{ width, height }] = maps;
+			const all = cnnviz.tile(maps, 4);
+			const scale = cnnviz.signedScale(all);
+			title.textContent = `${name} ${height}×${width} ±${cnnviz.format(scale.high, 2)}`;
+			picture.show(all, scale);
+			picture.frame("at", null);
+			if (!unit || index !== chosen || row >= all.height || column >= all.width) return;
+			picture.point(row, column);
+			const map = Math.floor(row / height) * 4 + Math.floor(column / width);
+			const saw = cnnviz.fieldOf(layers, row % height, column % width);
+			this.seen.frame("saw", saw);
+			this.say(`${name}, map ${map}, row ${row % height}, column ${column % width}: `
+				+ `${cnnviz.format(all.data[row * all.width + column])}. It saw rows ${saw.top}–${saw.bottom - 1}, `
+				+ `columns ${saw.left}–${saw.right - 1}.`);
+		});
+	}
 
-    /** Mouse, finger and stylus draw while they press, the arrow keys after Space. */
-    #listen() {
-      const host = this.find(".pad");
-      let [down, pen] = [false, [14.5, 14.5]];
-      this.pad = new cnnviz.Picture(host, {
-        label: "Drawing. Space puts the pen down or lifts it",
-        onpick: (row, column) => {
-          pen = [column + 0.5, row + 0.5];
-          this.pad.point(row, column);
-          if (down) this.#extend(pen);
-        },
-      });
-      this.pad.canvas.width = this.pad.canvas.height = 12 * SIDE;
-      Object.assign(this.pad, { size: { width: SIDE, height: SIDE }, at: [14, 14] });
-      host.onkeydown = (event) => {
-        if (event.key !== " ") return;
-        event.preventDefault();
-        down = !down;
-        if (down) this.stroke([pen]);
-      };
-      host.onblur = () => (down = false);
+	/** Mouse, finger and stylus draw while they press, the arrow keys after Space. */
+	#listen() {
+		const host = this.find(".pad");
+		let [down, pen] = [false, [14.5, 14.5]];
+		this.pad = new cnnviz.Picture(host, {
+			label: "Drawing. Space puts the pen down or lifts it",
+			onpick: (row, column) => {
+				pen = [column + 0.5, row + 0.5];
+				this.pad.point(row, column);
+				if (down) this.#extend(pen);
+			},
+		});
+		this.pad.canvas.width = this.pad.canvas.height = 12 * SIDE;
+		Object.assign(this.pad, { size: { width: SIDE, height: SIDE }, at: [14, 14] });
+		host.onkeydown = (event) => {
+			if (event.key !== " ") return;
+			event.preventDefault();
+			down = !down;
+			if (down) this.stroke([pen]);
+		};
+		host.onblur = () => (down = false);
 
-      const place = (event) =>
-        [event.offsetX, event.offsetY].map((v) => Math.round((v * 280) / host.clientWidth) / 10);
-      host.onpointerdown = (event) => {
-        if (!event.isPrimary || event.button) return;
-        down = false;
-        host.setPointerCapture(event.pointerId);
-        this.stroke([place(event)]);
-      };
-      const drawing = (event) => host.hasPointerCapture(event.pointerId);
-      host.onpointermove = (event) => drawing(event) && this.#extend(place(event));
-      host.onpointercancel = (event) => drawing(event) && this.find("button").click();
-    }
-  }
+		const place = (event) =>
+			[event.offsetX, event.offsetY].map((v) => Math.round((v * 280) / host.clientWidth) / 10);
+		host.onpointerdown = (event) => {
+			if (!event.isPrimary || event.button) return;
+			down = false;
+			host.setPointerCapture(event.pointerId);
+			this.stroke([place(event)]);
+		};
+		const drawing = (event) => host.hasPointerCapture(event.pointerId);
+		host.onpointermove = (event) => drawing(event) && this.#extend(place(event));
+		host.onpointercancel = (event) => drawing(event) && this.find("button").click();
+	}
+}
 
-  DrawDigit.define("cnn-draw-digit");
+DrawDigit.define("cnn-draw-digit");
 })();

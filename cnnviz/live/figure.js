@@ -1,503 +1,484 @@
 /**
- * What all live figures share. A figure is a custom element; its controls are a form,
- * and the form is its state: attributes set the defaults, the address keeps what the
- * reader changed, `state` reads and sets all of it.
+ * What all live figures share. A figure is a custom element; its controls are a form, and
+ * the form is its state: attributes set the defaults, the address keeps what the reader
+ * changed, `state` reads and sets all of it.
  *
- * Attributes: one for each named control (the starting value), and `src`, the script
- * that brings the data. Properties: `state`, `data`, `ready` (a promise). Events:
- * `cnn-ready`, `cnn-change` (detail: the state), `cnn-message` (detail: the text).
- *
- * A figure extends `cnnviz.Figure` with `static markup`, `static styles`, `start(data)`
- * and `render(state)`. Data comes once; `render` runs after each change.
+ * A figure extends `cnnviz.Figure` with `static markup`, `static styles`, `start(data)`,
+ * which runs once, and `render(state)`, which runs after each change.
  */
 "use strict";
 
 (() => {
-  const STYLES = `
-    :host {
-      --text: var(--color-foreground-primary, light-dark(#000, #ddd));
-      --muted: var(--color-foreground-secondary, light-dark(#5a5c63, #9ca0a5));
-      --line: var(--color-background-border, light-dark(#ccc, #444));
-      --ground: var(--color-background-secondary, light-dark(#f8f9fb, #1a1c1e));
-      --page: var(--color-background-primary, light-dark(#fff, #131416));
-      --accent: var(--color-brand-primary, light-dark(#0b62c4, #6cb2ff));
-      display: block; margin: 1.25rem 0 1.75rem; color: var(--text); line-height: 1.4;
-      font-size: .9375rem; container-type: inline-size;
-    }
-    :host([hidden]), [hidden] { display: none !important; }
-    form { border: 1px solid var(--line); border-radius: .4rem; padding: .75rem; }
-    .controls { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; margin-bottom: .75rem; }
-    label { display: inline-flex; align-items: center; gap: .4rem; min-height: 1.75rem; }
-    input, select, button, textarea { font: inherit; color: inherit; box-sizing: border-box; max-width: 100%;
-      background: var(--page); border: 1px solid var(--muted); border-radius: .25rem;
-      padding: .2rem .45rem; min-height: 1.75rem; }
-    input[type=checkbox], input[type=radio], input[type=range] { accent-color: var(--accent); padding: 0; }
-    input[type=checkbox], input[type=radio] { width: 1.25rem; height: 1.25rem; min-height: 0; margin: 0; }
-    input[type=number] { width: 4.5rem; }
-    input:invalid, input[aria-invalid=true] { border-color: #d4501a; outline: 1px solid #d4501a; }
-    button { cursor: pointer; background: var(--ground); }
-    button[aria-pressed=true] { background: var(--accent); color: var(--page); border-color: var(--accent); }
-    button:disabled { opacity: .5; cursor: default; }
-    :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-    .panels { display: flex; flex-wrap: wrap; gap: .75rem; align-items: flex-start; }
-    .panels > * { flex: 1 1 14rem; min-width: 0; max-width: 100%; }
-    .title { font-size: .9375rem; font-weight: 600; margin: 0 0 .25rem; }
-    p { margin: .25rem 0; }
-    small { color: var(--muted); }
-    .picture { position: relative; touch-action: pan-y; overflow: hidden; line-height: 0; }
-    .picture[tabindex] { cursor: crosshair; }
-    .picture canvas { width: 100%; height: auto; image-rendering: pixelated; display: block; }
-    .frame { position: absolute; box-sizing: border-box; pointer-events: none; min-width: 5px; min-height: 5px;
-      border: 2px solid #d4501a; box-shadow: 0 0 0 1px #fff, inset 0 0 0 1px #fff; }
-    .values { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); line-height: 1;
-      font-variant-numeric: tabular-nums; }
-    .cell { aspect-ratio: 1; display: grid; place-items: center; font-size: clamp(.55rem, 20cqi / var(--columns), .8rem);
-      overflow: hidden; box-sizing: border-box; }
-    .cell.marked { outline: 2px solid #d4501a; outline-offset: -2px; }
-    .colour-bar { display: flex; flex-wrap: wrap; justify-content: space-between; font-size: .8125rem;
-      font-variant-numeric: tabular-nums; margin-top: .35rem; }
-    .colour-bar i { flex: 0 0 100%; height: .6rem; }
-    .colour-bar small { flex: 0 0 100%; }
-    footer { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin-top: .75rem; }
-    footer output { flex: 1 1 12rem; min-height: 1.4em; color: var(--muted); }
-    .message:empty { display: none; }
-    .message { margin: .5rem 0 0; padding: .3rem .6rem; border-left: 3px solid #d4501a; background: var(--ground); }
-    table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-    th, td { padding: .15rem .5rem; text-align: right; border-bottom: 1px solid var(--line); font-weight: 400; }
-    @media print { .controls, footer { display: none; } }
-  `;
-  const NEAR = "800px";
-  const LARGEST = 64e6;
-  const provided = new Map();
+const STYLES = `
+	:host {
+		--text: var(--color-foreground-primary, light-dark(#000, #ddd));
+		--muted: var(--color-foreground-secondary, light-dark(#5a5c63, #9ca0a5));
+		--line: var(--color-background-border, light-dark(#ccc, #444));
+		--ground: var(--color-background-secondary, light-dark(#f8f9fb, #1a1c1e));
+		--page: var(--color-background-primary, light-dark(#fff, #131416));
+		--accent: var(--color-brand-primary, light-dark(#0b62c4, #6cb2ff));
+		display: block; margin: 1.25rem 0 1.75rem; color: var(--text); line-height: 1.4;
+		font-size: .9375rem; font-variant-numeric: tabular-nums; container-type: inline-size;
+	}
+	* { box-sizing: border-box; }
+	:host([hidden]), [hidden] { display: none !important; }
+	form { border: 1px solid var(--line); border-radius: .4rem; padding: .75rem; }
+	.controls, .panels, .colour-bar, footer { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem 1rem; }
+	.controls { margin-bottom: .75rem; }
+	label { display: inline-flex; align-items: center; gap: .4rem; min-height: 1.75rem; }
+	input, select, button { font: inherit; color: inherit; max-width: 100%;
+		background: var(--page); border: 1px solid var(--muted); border-radius: .25rem;
+		padding: .2rem .45rem; min-height: 1.75rem; }
+	input[type=range], input[type=checkbox] { accent-color: var(--accent); padding: 0; }
+	input[type=checkbox] { width: 1.25rem; height: 1.25rem; min-height: 0; margin: 0; }
+	input[type=number] { width: 4.5rem; }
+	:invalid:not(form), [aria-invalid=true] { outline: 2px solid #d4501a; }
+	button { cursor: pointer; background: var(--ground); }
+	button[aria-pressed=true] { background: var(--accent); color: var(--page); border-color: var(--accent); }
+		:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+	.panels { gap: .75rem; align-items: flex-start; }
+	.panels > * { flex: 1 1 14rem; min-width: 0; }
+	.title { font-weight: 600; margin-bottom: .25rem; }
+	p { margin: .25rem 0; }
+	small { color: var(--muted); }
+	.picture { position: relative; touch-action: pan-y; overflow: hidden; line-height: 0; }
+	.picture[tabindex] { cursor: crosshair; }
+	.picture canvas { width: 100%; height: auto; image-rendering: pixelated; display: block; }
+	.frame { position: absolute; pointer-events: none; min-width: 5px; min-height: 5px;
+		border: 2px solid #d4501a; box-shadow: 0 0 0 1px #fff, inset 0 0 0 1px #fff; }
+	.values { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); line-height: 1; }
+	.cell { aspect-ratio: 1; display: grid; place-items: center; font-size: clamp(.55rem, 20cqi / var(--columns), .8rem);
+		overflow: hidden; }
+	.cell.marked { outline: 2px solid #d4501a; outline-offset: -2px; }
+	.colour-bar { justify-content: space-between; gap: 0; font-size: .8125rem; margin-top: .35rem; }
+	.colour-bar i { flex: 0 0 100%; height: .6rem; }
+	.colour-bar small { flex: 0 0 100%; }
+	footer { gap: .5rem; margin-top: .75rem; }
+	footer output { flex: 1 1 12rem; min-height: 1.4em; color: var(--muted); }
+	.message:empty { display: none; }
+	.message { margin: .5rem 0 0; padding: .3rem .6rem; border-left: 3px solid #d4501a; background: var(--ground); }
+	table { border-collapse: collapse; }
+	th, td { padding: .15rem .5rem; text-align: right; border-bottom: 1px solid var(--line); font-weight: 400; }
+	@media print { .controls, footer { display: none; } }
+`;
+const NEAR = "800px";
+const LARGEST = 64e6;
+const provided = new Map();
 
-  /** Called by a script of data: hand it to the figures that asked for this script. */
-  function provide(data) {
-    provided.set(document.currentScript.src, data);
-  }
+function provide(data) {
+	provided.set(document.currentScript.src, data);
+}
 
-  /** Add the script at an address (once) and return the data it provides. */
-  function fetchData(address) {
-    const { href } = new URL(address, document.baseURI);
-    if (!provided.has(href)) {
-      provided.set(
-        href,
-        new Promise((done, failed) => {
-          const script = document.createElement("script");
-          script.onload = () => done(provided.get(href));
-          script.onerror = () => failed(new cnnviz.InputError("The data of this figure could not be loaded."));
-          script.src = href;
-          document.head.append(script);
-        }),
-      );
-    }
-    return provided.get(href);
-  }
+/** Add the script at an address, once; return what it provides. */
+function fetchData(address) {
+	const { href } = new URL(address, document.baseURI);
+	if (!provided.has(href)) {
+		provided.set(
+			href,
+			new Promise((done, failed) => {
+				const script = document.createElement("script");
+				script.onload = () => done(provided.get(href));
+				script.onerror = () => failed(new cnnviz.InputError("The data of this figure could not be loaded."));
+				script.src = href;
+				document.head.append(script);
+			}),
+		);
+	}
+	return provided.get(href);
+}
 
-  /** A file as an address that needs no permission by a page's policy. */
-  function addressOf(file) {
-    const reader = new FileReader();
-    reader.readAsDataURL(file);
-    return new Promise((done) => (reader.onloadend = () => done(reader.result ?? "")));
-  }
+/** A file as an address that policies allow. */
+function addressOf(file) {
+	const reader = new FileReader();
+	reader.readAsDataURL(file);
+	return new Promise((done) => (reader.onloadend = () => done(reader.result ?? "")));
+}
 
-  /**
-   * The maps of a picture (an address or a file): red, green and blue, 0–255. If its longer
-   * side is above `side`, it is scaled down to that; what is transparent becomes white.
-   */
-  async function readPicture(source, side = Infinity) {
-    const image = new Image();
-    image.src = source instanceof Blob ? await addressOf(source) : source;
-    await new Promise((done) => (image.onload = image.onerror = done));
-    const { naturalWidth, naturalHeight } = image;
-    const size = naturalWidth * naturalHeight;
-    if (size > LARGEST) {
-      const words = [size, LARGEST].map((number) => Math.round(number / 1e6));
-      throw new cnnviz.InputError(`This picture has ${words[0]} megapixels; at most ${words[1]} can be read.`);
-    }
-    await image.decode().catch(() => {
-      throw new cnnviz.InputError("This is no picture that the browser can read.");
-    });
-    const scale = Math.min(side / Math.max(naturalWidth, naturalHeight), 1);
-    const [width, height] = [naturalWidth, naturalHeight].map((v) => Math.max(Math.round(v * scale), 1));
-    const canvas = Object.assign(document.createElement("canvas"), { width, height });
-    const context = canvas.getContext("2d", { willReadFrequently: true });
-    Object.assign(context, { fillStyle: "#fff", imageSmoothingQuality: "high" });
-    context.fillRect(0, 0, width, height);
-    context.drawImage(image, 0, 0, width, height);
-    return readCanvas(canvas);
-  }
+/** Red, green and blue of a picture (an address or a file), 0–255; at most `side` a side. */
+async function readPicture(source, side = Infinity) {
+	const image = new Image();
+	image.src = source instanceof Blob ? await addressOf(source) : source;
+	await new Promise((done) => (image.onload = image.onerror = done));
+	const { naturalWidth, naturalHeight } = image;
+	const size = naturalWidth * naturalHeight;
+	if (size > LARGEST) {
+		const words = [size, LARGEST].map((number) => Math.round(number / 1e6));
+		throw new cnnviz.InputError(`This picture has ${words[0]} megapixels; at most ${words[1]} can be read.`);
+	}
+	await image.decode().catch(() => {
+		throw new cnnviz.InputError("This is no picture that the browser can read.");
+	});
+	const scale = Math.min(side / Math.max(naturalWidth, naturalHeight), 1);
+	const [width, height] = [naturalWidth, naturalHeight].map((v) => Math.max(Math.round(v * scale), 1));
+	const canvas = Object.assign(document.createElement("canvas"), { width, height });
+	const context = canvas.getContext("2d", { willReadFrequently: true });
+	Object.assign(context, { fillStyle: "#fff", imageSmoothingQuality: "high" });
+	context.fillRect(0, 0, width, height);
+	context.drawImage(image, 0, 0, width, height);
+	return readCanvas(canvas);
+}
 
-  /** The maps of a canvas: red, green and blue, 0–255. */
-  function readCanvas(canvas) {
-    const { width, height } = canvas;
-    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
-    return [0, 1, 2].map((channel) => {
-      const map = cnnviz.plane(width, height);
-      for (let i = 0; i < map.data.length; i++) map.data[i] = data[4 * i + channel];
-      return map;
-    });
-  }
+function readCanvas(canvas) {
+	const { width, height } = canvas;
+	const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+	return [0, 1, 2].map((channel) => {
+		const map = cnnviz.plane(width, height);
+		for (let i = 0; i < map.data.length; i++) map.data[i] = data[4 * i + channel];
+		return map;
+	});
+}
 
-  /** Put text on the clipboard; false where the browser doesn't let us. */
-  async function copy(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      return true;
-    } catch {
-      return false;
-    }
-  }
+/** Put text on the clipboard; false where that is not allowed. */
+async function copy(text) {
+	try {
+		await navigator.clipboard.writeText(text);
+		return true;
+	} catch {
+		return false;
+	}
+}
 
-  /** A value as a control takes it; null for what a control of numbers can't hold. */
-  function asText(value, type) {
-    if (type !== "number" && type !== "range") return String(value);
-    return String(value).trim() && Number.isFinite(Number(value)) ? String(Number(value)) : null;
-  }
+/** A value as a control takes it; null for what is no number. */
+function asText(value, type) {
+	if (type !== "number" && type !== "range") return String(value);
+	return String(value).trim() && Number.isFinite(Number(value)) ? String(Number(value)) : null;
+}
 
-  const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-  /** Repeats a step while its button is pressed and the figure can be seen. */
-  class Player {
-    /**
-     * @param {HTMLButtonElement} button
-     * @param {() => boolean|void} step one step; `false` says that it was the last
-     * @param {() => number} rate steps a second, asked before each
-     */
-    constructor(button, step, rate) {
-      Object.assign(this, { button, step, rate, words: button.textContent });
-      button.type = "button";
-      button.setAttribute("aria-pressed", "false");
-      button.addEventListener("click", () => this.toggle());
-      if (reducedMotion()) button.textContent = "step";
-      new IntersectionObserver(([entry]) => entry.isIntersecting || this.stop()).observe(button);
-    }
+/** Repeats a step while its button is pressed and the figure can be seen. */
+class Player {
+	/** `step` returns false after the last one; `rate` are steps a second, asked before each. */
+	constructor(button, step, rate) {
+		Object.assign(this, { button, step, rate, words: button.textContent });
+		button.type = "button";
+		button.setAttribute("aria-pressed", "false");
+		button.onclick = () => this.toggle();
+		if (reducedMotion()) button.textContent = "step";
+		new IntersectionObserver(([entry]) => entry.isIntersecting || this.stop()).observe(button);
+	}
 
-    toggle() {
-      if (reducedMotion()) this.step();
-      else if (this.playing) this.stop();
-      else this.start();
-    }
+	toggle() {
+		if (reducedMotion()) this.step();
+		else if (this.playing) this.stop();
+		else this.start();
+	}
 
-    start() {
-      this.playing = true;
-      this.#show();
-      let due = performance.now();
-      const frame = (now) => {
-        if (!this.playing) return;
-        for (let many = 0; due <= now && many < 50; many++) {
-          due += 1000 / this.rate();
-          if (this.step() === false) return this.stop();
-        }
-        due = Math.max(due, now);
-        requestAnimationFrame(frame);
-      };
-      requestAnimationFrame(frame);
-    }
+	start() {
+		this.playing = true;
+		this.#show();
+		let due = performance.now();
+		const frame = (now) => {
+			if (!this.playing) return;
+			for (let many = 0; due <= now && many < 50; many++) {
+				due += 1000 / this.rate();
+				if (this.step() === false) return this.stop();
+			}
+			due = Math.max(due, now);
+			requestAnimationFrame(frame);
+		};
+		requestAnimationFrame(frame);
+	}
 
-    stop() {
-      this.playing = false;
-      this.#show();
-    }
+	stop() {
+		this.playing = false;
+		this.#show();
+	}
 
-    #show() {
-      if (reducedMotion()) return;
-      this.button.setAttribute("aria-pressed", String(this.playing));
-      this.button.textContent = this.playing ? "pause" : this.words;
-    }
-  }
+	#show() {
+		if (reducedMotion()) return;
+		this.button.setAttribute("aria-pressed", String(this.playing));
+		this.button.textContent = this.playing ? "pause" : this.words;
+	}
+}
 
-  class Figure extends HTMLElement {
-    static markup = "";
-    static styles = "";
+class Figure extends HTMLElement {
+	static markup = "";
+	static styles = "";
 
-    static get observedAttributes() {
-      return [...this.markup.matchAll(/\sname="([\w-]+)"/g)].map(([, name]) => name);
-    }
+	static get observedAttributes() {
+		return [...this.markup.matchAll(/\sname="([\w-]+)"/g)].map(([, name]) => name);
+	}
 
-    /** Register a figure under its tag. */
-    static define(tag) {
-      if (!customElements.get(tag)) customElements.define(tag, this);
-    }
+	static define(tag) {
+		if (!customElements.get(tag)) customElements.define(tag, this);
+	}
 
-    #valid = {};
-    #defaults = {};
-    #words;
-    #saying;
-    #saving;
-    #frame;
-    #begun = false;
-    #shown = false;
+	#valid = {};
+	#defaults = {};
+	#words;
+	#saying;
+	#saving;
+	#frame;
+	#begun = false;
+	#shown = false;
 
-    constructor() {
-      super();
-      this.ready = new Promise((done) => (this.done = done));
-      const root = this.attachShadow({ mode: "open" });
-      root.adoptedStyleSheets = [STYLES, this.constructor.styles].map((text) => {
-        const sheet = new CSSStyleSheet();
-        sheet.replaceSync(text);
-        return sheet;
-      });
-      root.innerHTML = `<form novalidate inert>${this.constructor.markup}
-        <p class="message" role="alert"></p>
-        <footer><output aria-live="polite"></output>
-          <button type="button" class="copy">copy link</button>
-          <button type="button" class="reset">reset</button></footer></form><slot hidden></slot>`;
-      this.form = root.querySelector("form");
-      this.form.addEventListener("submit", (event) => event.preventDefault());
-      this.form.addEventListener("input", (event) => this.#changed(event.target));
-      root.querySelector(".copy").addEventListener("click", () => this.#copyLink());
-      root.querySelector(".reset").addEventListener("click", () => this.reset());
-    }
+	constructor() {
+		super();
+		this.ready = new Promise((done) => (this.done = done));
+		const root = this.attachShadow({ mode: "open" });
+		root.adoptedStyleSheets = [STYLES, this.constructor.styles].map((text) => {
+			const sheet = new CSSStyleSheet();
+			sheet.replaceSync(text);
+			return sheet;
+		});
+		root.innerHTML = `<form novalidate inert>${this.constructor.markup}
+			<p class="message" role="alert"></p>
+			<footer><output aria-live="polite"></output>
+				<button type="button" class="copy">copy link</button>
+				<button type="button" class="reset">reset</button></footer></form><slot hidden></slot>`;
+		this.form = root.querySelector("form");
+		this.form.onsubmit = (event) => event.preventDefault();
+		this.form.oninput = (event) => this.#changed(event.target);
+		root.querySelector(".copy").onclick = () => this.#copyLink();
+		root.querySelector(".reset").onclick = () => this.reset();
+	}
 
-    connectedCallback() {
-      if (this.#begun) return;
-      this.#begun = true;
-      this.style.setProperty("--ratio", this.getAttribute("ratio") ?? 1);
-      this.id ||= this.localName.replace("cnn-", "");
-      this.form.setAttribute("aria-label", this.getAttribute("label") ?? this.id.replaceAll("-", " "));
-      addEventListener("hashchange", () => this.#readAddress());
-      const inline = this.querySelector("script[type='application/json']");
-      if (inline) this.data = JSON.parse(inline.textContent);
-      const nearby = new IntersectionObserver(
-        ([entry]) => {
-          if (!entry.isIntersecting && !location.hash.startsWith(`#${this.id}?`)) return;
-          nearby.disconnect();
-          this.#load();
-        },
-        { rootMargin: NEAR },
-      );
-      if (this.hasAttribute("src")) nearby.observe(this);
-    }
+	connectedCallback() {
+		if (this.#begun) return;
+		this.#begun = true;
+		this.style.setProperty("--ratio", this.getAttribute("ratio") ?? 1);
+		this.id ||= this.localName.replace("cnn-", "");
+		this.form.setAttribute("aria-label", this.getAttribute("label") ?? this.id.replaceAll("-", " "));
+		addEventListener("hashchange", () => this.#readAddress());
+		const inline = this.querySelector("script[type='application/json']");
+		if (inline) this.data = JSON.parse(inline.textContent);
+		const nearby = new IntersectionObserver(
+			([entry]) => {
+				if (!entry.isIntersecting && !location.hash.startsWith(`#${this.id}?`)) return;
+				nearby.disconnect();
+				this.#load();
+			},
+			{ rootMargin: NEAR },
+		);
+		if (this.hasAttribute("src")) nearby.observe(this);
+	}
 
-    attributeChangedCallback(name, _, value) {
-      if (this.started && value !== null) this.state = { [name]: value };
-    }
+	attributeChangedCallback(name, _, value) {
+		if (this.started && value !== null) this.state = { [name]: value };
+	}
 
-    /** What the data script provides, or the same handed over directly. */
-    set data(data) {
-      this.#start(data);
-    }
+	set data(data) {
+		this.#start(data);
+	}
 
-    /** The value of each control by its name; setting changes those that are named. */
-    get state() {
-      return { ...this.#valid };
-    }
+	get state() {
+		return { ...this.#valid };
+	}
 
-    set state(values) {
-      const refused = this.#assign(values);
-      this.update();
-      if (refused.length) this.warn(`Left as they were: ${refused.join("; ")}.`);
-    }
+	set state(values) {
+		const refused = this.#assign(values);
+		this.update();
+		if (refused.length) this.warn(`Left as they were: ${refused.join("; ")}.`);
+	}
 
-    /** Go back to the state that the figure began with. */
-    reset() {
-      this.#assign(this.#defaults);
-      this.onreset?.();
-      this.#save();
-      this.update();
-    }
+	reset() {
+		this.#assign(this.#defaults);
+		this.onreset?.();
+		this.#save();
+		this.update();
+	}
 
-    /** Set one control from inside of the figure: a kernel, a place pointed at. */
-    put(name, value) {
-      const control = this.form.elements[name];
-      control[control.type === "checkbox" ? "checked" : "value"] = value;
-      this.#changed(control);
-    }
+	put(name, value) {
+		const control = this.form.elements[name];
+		control[control.type === "checkbox" ? "checked" : "value"] = value;
+		this.#changed(control);
+	}
 
-    /** Draw at the next frame. */
-    update() {
-      this.warn("");
-      cancelAnimationFrame(this.#frame);
-      this.#frame = requestAnimationFrame(() => this.draw());
-    }
+	update() {
+		this.warn("");
+		cancelAnimationFrame(this.#frame);
+		this.#frame = requestAnimationFrame(() => this.draw());
+	}
 
-    /** Draw now; what the reader asked in vain is told, the last picture stays. */
-    draw() {
-      if (!this.started) return;
-      try {
-        this.render(this.state);
-        this.dispatchEvent(new CustomEvent("cnn-change", { detail: this.state }));
-      } catch (error) {
-        this.#tell(error);
-        if (!this.#shown) this.#assign(this.#defaults);
-        if (!this.#shown) requestAnimationFrame(() => this.draw());
-      }
-      this.#shown = true;
-    }
+	/** Draw now. If that fails, say why; the last picture stays. */
+	draw() {
+		if (!this.started) return;
+		try {
+			this.render(this.state);
+			this.#emit("change", this.state);
+		} catch (error) {
+			this.#tell(error);
+			if (!this.#shown) this.#assign(this.#defaults);
+			if (!this.#shown) requestAnimationFrame(() => this.draw());
+		}
+		this.#shown = true;
+	}
 
-    /** Say what is pointed at, for eyes and for screen readers, without flooding them. */
-    say(text) {
-      this.#words = text;
-      const output = this.form.querySelector("footer output");
-      this.#saying ??= setTimeout(
-        () => {
-          this.#saying = null;
-          output.textContent = this.#words;
-        },
-        output.textContent ? 150 : 0,
-      );
-    }
+	/** Say what is pointed at, at most every 150 ms. */
+	say(text) {
+		this.#words = text;
+		const output = this.form.querySelector("footer output");
+		this.#saying ??= setTimeout(
+			() => {
+				this.#saying = null;
+				output.textContent = this.#words;
+			},
+			output.textContent ? 150 : 0,
+		);
+	}
 
-    /** Show what is wrong; nothing is thrown. */
-    warn(text) {
-      const message = this.form.querySelector(".message");
-      if (message.textContent === text) return;
-      message.textContent = text;
-      if (text) this.dispatchEvent(new CustomEvent("cnn-message", { detail: text }));
-    }
+	warn(text) {
+		const message = this.form.querySelector(".message");
+		if (message.textContent === text) return;
+		message.textContent = text;
+		if (text) this.#emit("message", text);
+	}
 
-    /** Let readers bring pictures: by a button, a drop or the clipboard. They stay here. */
-    takePictures(button, take, side = 1024) {
-      const file = Object.assign(document.createElement("input"), { type: "file", accept: "image/*" });
-      const read = async ([picture], event) => {
-        if (!picture) return;
-        event.preventDefault();
-        try {
-          take(await readPicture(picture, side));
-        } catch (error) {
-          this.warn(error.message);
-        }
-      };
-      button.addEventListener("click", () => file.click());
-      file.addEventListener("change", (event) => read(file.files, event));
-      this.addEventListener("dragover", (event) => event.preventDefault());
-      this.addEventListener("drop", (event) => read(event.dataTransfer.files, event));
-      this.addEventListener("paste", (event) => read(event.clipboardData.files, event));
-    }
+	/** Take pictures that readers choose, drop or paste. They stay here. */
+	takePictures(button, take, side = 1024) {
+		const file = Object.assign(document.createElement("input"), { type: "file", accept: "image/*" });
+		const read = async ([picture], event) => {
+			if (!picture) return;
+			event.preventDefault();
+			try {
+				take(await readPicture(picture, side));
+			} catch (error) {
+				this.warn(error.message);
+			}
+		};
+		button.onclick = () => file.click();
+		file.onchange = (event) => read(file.files, event);
+		this.addEventListener("dragover", (event) => event.preventDefault());
+		this.addEventListener("drop", (event) => read(event.dataTransfer.files, event));
+		this.addEventListener("paste", (event) => read(event.clipboardData.files, event));
+	}
 
-    /** The element of the figure's markup that a selector finds. */
-    find(selector) {
-      return this.form.querySelector(selector);
-    }
+	find(selector) {
+		return this.form.querySelector(selector);
+	}
 
-    #remember(control) {
-      this.#valid[control.name] =
-        control.type === "checkbox"
-          ? control.checked
-          : ["number", "range"].includes(control.type)
-            ? control.valueAsNumber
-            : control.value;
-      const output = control.nextElementSibling;
-      if (output?.localName === "output") output.value = cnnviz.format(this.#valid[control.name]);
-    }
+	#remember(control) {
+		this.#valid[control.name] =
+			control.type === "checkbox"
+				? control.checked
+				: ["number", "range"].includes(control.type)
+					? control.valueAsNumber
+					: control.value;
+		const output = control.nextElementSibling;
+		if (output?.localName === "output") output.value = cnnviz.format(this.#valid[control.name]);
+	}
 
-    /** Why a control's value can't be used, in words; empty where it can. */
-    #problem(control) {
-      const { validity, name, type, value, min, max, step, title } = control;
-      const words = control.getAttribute("aria-label") ?? control.labels?.[0]?.textContent.trim() ?? name;
-      if (control.options) return control.selectedIndex < 0 ? `${words} has no such choice` : "";
-      if (validity.valid) return "";
-      if (type !== "number" && type !== "range") return `${words} must be ${title}, got ${value.slice(0, 40)}`;
-      const kind = step === "any" || step.includes(".") ? "a number" : "a whole number";
-      const bounds = min !== "" && max !== "" ? ` from ${min} to ${max}` : "";
-      return `${words} must be ${kind}${bounds}, got ${value || "no number"}`;
-    }
+	/** Why a control's value can't be used. */
+	#problem(control) {
+		const { validity, name, type, value, min, max, step, title } = control;
+		const words = control.getAttribute("aria-label") ?? control.labels?.[0]?.textContent.trim() ?? name;
+		if (control.options) return control.selectedIndex < 0 ? `${words} has no such choice` : "";
+		if (validity.valid) return "";
+		if (type !== "number" && type !== "range") return `${words} must be ${title}, got ${value.slice(0, 40)}`;
+		const kind = step === "any" || step.includes(".") ? "a number" : "a whole number";
+		const bounds = max ? ` from ${min} to ${max}` : "";
+		return `${words} must be ${kind}${bounds}, got ${value || "no number"}`;
+	}
 
-    #changed(control) {
-      if (!control.name) return;
-      const problem = this.#problem(control);
-      control.setAttribute("aria-invalid", String(Boolean(problem)));
-      if (problem) {
-        this.warn(`${problem}.`);
-        return;
-      }
-      this.#remember(control);
-      this.#save();
-      this.update();
-    }
+	#changed(control) {
+		if (!control.name) return;
+		const problem = this.#problem(control);
+		control.setAttribute("aria-invalid", String(Boolean(problem)));
+		if (problem) {
+			this.warn(`${problem}.`);
+			return;
+		}
+		this.#remember(control);
+		this.#save();
+		this.update();
+	}
 
-    /** Set controls by name; return what was refused, in words. */
-    #assign(values) {
-      const refused = [];
-      for (const [name, value] of Object.entries(values)) {
-        const control = this.form.elements[name];
-        if (!control?.name) {
-          refused.push(`there is no setting “${name.slice(0, 40)}”`);
-          continue;
-        }
-        const key = control.type === "checkbox" ? "checked" : "value";
-        const before = control[key];
-        const text = asText(value, control.type);
-        control[key] = key === "checked" ? value === true || value === "true" || value === "" : text;
-        const changed = key === "value" && (control[key] !== text || text === null);
-        const problem = changed ? `${name} can't be ${String(value).slice(0, 40)}` : this.#problem(control);
-        if (problem) {
-          control[key] = before;
-          refused.push(problem);
-        } else this.#remember(control);
-      }
-      return refused;
-    }
+	/** Set controls by name; return what was refused, in words. */
+	#assign(values) {
+		const refused = [];
+		for (const [name, value] of Object.entries(values)) {
+			const control = this.form.elements[name];
+			if (!control?.name) {
+				refused.push(`there is no setting “${name.slice(0, 40)}”`);
+				continue;
+			}
+			const key = control.type === "checkbox" ? "checked" : "value";
+			const before = control[key];
+			const text = asText(value, control.type);
+			control[key] = key === "checked" ? value === true || value === "true" || value === "" : text;
+			const changed = key === "value" && (control[key] !== text || text === null);
+			const problem = changed ? `${name} can't be ${String(value).slice(0, 40)}` : this.#problem(control);
+			if (problem) {
+				control[key] = before;
+				refused.push(problem);
+			} else this.#remember(control);
+		}
+		return refused;
+	}
 
-    /** Take the state from the address, if it names this figure. */
-    #readAddress() {
-      const [id, settings] = location.hash.slice(1).split("?");
-      if (!this.started || id !== this.id || settings === undefined) return;
-      const refused = this.#assign(Object.fromEntries(new URLSearchParams(settings)));
-      this.scrollIntoView();
-      this.update();
-      if (refused.length) this.warn(`Not all of the link could be read: ${refused.join("; ")}.`);
-    }
+	#readAddress() {
+		const [id, settings] = location.hash.slice(1).split("?");
+		if (!this.started || id !== this.id || settings === undefined) return;
+		const refused = this.#assign(Object.fromEntries(new URLSearchParams(settings)));
+		this.scrollIntoView();
+		this.update();
+		if (refused.length) this.warn(`Not all of the link could be read: ${refused.join("; ")}.`);
+	}
 
-    /** The part of the address that brings a reader here, with these settings. */
-    get link() {
-      const changed = Object.entries(this.#valid).filter(([name, value]) => value !== this.#defaults[name]);
-      const settings = new URLSearchParams(changed);
-      return `#${this.id}?${settings}`;
-    }
+	/** What leads here, with these settings, behind an address. */
+	get link() {
+		const changed = Object.entries(this.#valid).filter(([name, value]) => value !== this.#defaults[name]);
+		const settings = new URLSearchParams(changed);
+		return `#${this.id}?${settings}`;
+	}
 
-    #save() {
-      clearTimeout(this.#saving);
-      this.#saving = setTimeout(() => {
-        if (!this.hasAttribute("embedded")) history.replaceState(null, "", this.link);
-      }, 300);
-    }
+	#save() {
+		clearTimeout(this.#saving);
+		this.#saving = setTimeout(() => {
+			if (!this.hasAttribute("embedded")) history.replaceState(null, "", this.link);
+		}, 300);
+	}
 
-    async #copyLink() {
-      if (await copy(new URL(this.link, location.href).href)) return this.say("The link is copied.");
-      history.replaceState(null, "", this.link);
-      this.say("The link is in the address bar.");
-    }
+	async #copyLink() {
+		if (await copy(new URL(this.link, location.href).href)) return this.say("The link is copied.");
+		history.replaceState(null, "", this.link);
+		this.say("The link is in the address bar.");
+	}
 
-    async #load() {
-      try {
-        this.data = await fetchData(this.getAttribute("src"));
-      } catch (error) {
-        this.#fail(error);
-      }
-    }
+	async #load() {
+		try {
+			this.data = await fetchData(this.getAttribute("src"));
+		} catch (error) {
+			this.#fail(error);
+		}
+	}
 
-    async #start(data) {
-      try {
-        await this.start(data);
-      } catch (error) {
-        this.#fail(error);
-        return;
-      }
-      for (const control of this.form.elements) if (control.name) this.#remember(control);
-      const names = Object.keys(this.#valid).filter((name) => this.hasAttribute(name));
-      const refused = this.#assign(Object.fromEntries(names.map((name) => [name, this.getAttribute(name)])));
-      this.#defaults = this.state;
-      this.started = true;
-      this.form.inert = false;
-      if (refused.length) this.warn(`${refused.join("; ")}.`);
-      this.#readAddress();
-      this.draw();
-      this.done(this);
-      this.dispatchEvent(new CustomEvent("cnn-ready"));
-    }
+	async #start(data) {
+		try {
+			await this.start(data);
+		} catch (error) {
+			this.#fail(error);
+			return;
+		}
+		for (const control of this.form.elements) if (control.name) this.#remember(control);
+		const names = Object.keys(this.#valid).filter((name) => this.hasAttribute(name));
+		const refused = this.#assign(Object.fromEntries(names.map((name) => [name, this.getAttribute(name)])));
+		this.#defaults = this.state;
+		this.started = true;
+		this.form.inert = false;
+		if (refused.length) this.warn(`${refused.join("; ")}.`);
+		this.#readAddress();
+		this.draw();
+		this.done(this);
+		this.#emit("ready");
+	}
 
-    /** Without its data a figure shows what stands in it: the picture made by Python. */
-    #fail(error) {
-      this.shadowRoot.querySelector("slot").hidden = false;
-      this.#tell(error);
-    }
+	#emit(name, detail) {
+		this.dispatchEvent(new CustomEvent(`cnn-${name}`, { detail }));
+	}
 
-    #tell(error) {
-      if (!(error instanceof cnnviz.InputError)) throw error;
-      this.warn(error.message);
-    }
-  }
+	/** Without data the static figure is seen. */
+	#fail(error) {
+		this.shadowRoot.querySelector("slot").hidden = false;
+		this.#tell(error);
+	}
 
-  Object.assign(cnnviz, { provide, readPicture, readCanvas, copy, reducedMotion, Player, Figure });
+	#tell(error) {
+		if (!(error instanceof cnnviz.InputError)) throw error;
+		this.warn(error.message);
+	}
+}
+
+Object.assign(cnnviz, { provide, readPicture, readCanvas, copy, reducedMotion, Player, Figure });
 })();

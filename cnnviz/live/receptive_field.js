@@ -8,128 +8,128 @@
 "use strict";
 
 (() => {
-  const LAYER = /^(conv|pool)\s+([1-9]\d?)((\s+((stride|dilation)\s+[1-9]\d?|padding\s+\d\d?))*)$/;
+const LAYER = /^(conv|pool)\s+([1-9]\d?)((\s+((stride|dilation)\s+[1-9]\d?|padding\s+\d\d?))*)$/;
 
-  /** The layers of a list such as "conv 3, pool 2, conv 5 stride 2 padding 1", after the picture itself. */
-  function read(list, picture) {
-    const layers = [{ text: "picture", picture, sides: [picture.height, picture.width], field: 1, jump: 1, start: 0 }];
-    for (const text of list.trim().toLowerCase().split(/\s*[,\n]\s*/)) {
-      const [, kind, size, more = ""] = LAYER.exec(text) ?? [];
-      const kernel = Number(size);
-      const windows = { stride: kind === "pool" ? kernel : 1, padding: 0, dilation: 1 };
-      for (const [, name, value] of more.matchAll(/(\w+)\s+(\d+)/g)) windows[name] = Number(value);
-      const { sides: before, field, jump, start } = layers.at(-1);
-      const sides = before.map((side) => cnnviz.outputSize(side, kernel, windows));
-      const problem =
-        (!kind && "write conv or pool, a size, then stride, padding, dilation if needed, up to 99") ||
-        (Math.min(...sides) < 1 && `its window exceeds the map, ${before.join("×")}`) ||
-        ((Math.max(...sides) > 1024 || layers.length > 100) && "over 1024 units a side, or 100 layers");
-      if (problem) throw new cnnviz.InputError(`Layer ${layers.length}, “${text.slice(0, 40)}”: ${problem}.`);
-      layers.push({
-        text, kernel, before, sides, ...windows, jump: jump * windows.stride,
-        field: field + windows.dilation * (kernel - 1) * jump, start: start - windows.padding * jump,
-      });
-    }
-    return layers;
-  }
+/** The layers of a list such as "conv 3, pool 2, conv 5 stride 2 padding 1", after the picture itself. */
+function read(list, picture) {
+	const layers = [{ text: "picture", picture, sides: [picture.height, picture.width], field: 1, jump: 1, start: 0 }];
+	for (const text of list.trim().toLowerCase().split(/\s*[,\n]\s*/)) {
+		const [, kind, size, more = ""] = LAYER.exec(text) ?? [];
+		const kernel = Number(size);
+		const windows = { stride: kind === "pool" ? kernel : 1, padding: 0, dilation: 1 };
+		for (const [, name, value] of more.matchAll(/(\w+)\s+(\d+)/g)) windows[name] = Number(value);
+		const { sides: before, field, jump, start } = layers.at(-1);
+		const sides = before.map((side) => cnnviz.outputSize(side, kernel, windows));
+		const problem =
+			(!kind && "write conv or pool, a size, then stride, padding, dilation if needed, up to 99") ||
+			(Math.min(...sides) < 1 && `its window exceeds the map, ${before.join("×")}`) ||
+			((Math.max(...sides) > 1024 || layers.length > 100) && "over 1024 units a side, or 100 layers");
+		if (problem) throw new cnnviz.InputError(`Layer ${layers.length}, “${text.slice(0, 40)}”: ${problem}.`);
+		layers.push({
+			text, kernel, before, sides, ...windows, jump: jump * windows.stride,
+			field: field + windows.dilation * (kernel - 1) * jump, start: start - windows.padding * jump,
+		});
+	}
+	return layers;
+}
 
-  /** Paths from a place along one side, or `back` to it, as shares. */
-  function paths(layers, axis, place, back) {
-    let values = { [place]: 1 };
-    for (const { kernel, stride, padding, dilation, before, sides } of back ? layers.toReversed() : layers) {
-      const next = new Float64Array((back ? before : sides)[axis]);
-      for (let i = 0; i < sides[axis] * kernel; i++) {
-        const output = Math.floor(i / kernel);
-        const input = output * stride - padding + (i % kernel) * dilation;
-        const [to, from] = back ? [input, output] : [output, input];
-        if (to in next && values[from]) next[to] += values[from] / kernel;
-      }
-      values = next;
-    }
-    return values;
-  }
+/** Paths from a place along one side, or `back` to it, as shares. */
+function paths(layers, axis, place, back) {
+	let values = { [place]: 1 };
+	for (const { kernel, stride, padding, dilation, before, sides } of back ? layers.toReversed() : layers) {
+		const next = new Float64Array((back ? before : sides)[axis]);
+		for (let i = 0; i < sides[axis] * kernel; i++) {
+			const output = Math.floor(i / kernel);
+			const input = output * stride - padding + (i % kernel) * dilation;
+			const [to, from] = back ? [input, output] : [output, input];
+			if (to in next && values[from]) next[to] += values[from] / kernel;
+		}
+		values = next;
+	}
+	return values;
+}
 
-  /** Show a map under a colour, the root of the paths; return its slice. */
-  function show(host, { data, width, height }, sides, colour, place) {
-    const [rows, columns] = sides.map((side) => {
-      const most = Math.max(...side) || 1;
-      return side.map((value) => Math.sqrt(value / most));
-    });
-    const mixed = colour.map((level) => cnnviz.plane(width, height, data.map((grey, i) =>
-      grey + (level - grey) * rows[Math.floor(i / width)] * columns[i % width])));
-    host.show(mixed, { low: 0, high: 255 });
-    const [top, left] = sides.map((side) => side.findIndex(Boolean));
-    const [bottom, right] = sides.map((side) => side.findLastIndex(Boolean) + 1);
-    host.frame("window", { top, left, bottom, right });
-    host.point(...place);
-    return `[${top}:${bottom}, ${left}:${right}]`;
-  }
+/** Show a map under a colour, the root of the paths; return its slice. */
+function show(host, { data, width, height }, sides, colour, place) {
+	const [rows, columns] = sides.map((side) => {
+		const most = Math.max(...side) || 1;
+		return side.map((value) => Math.sqrt(value / most));
+	});
+	const mixed = colour.map((level) => cnnviz.plane(width, height, data.map((grey, i) =>
+		grey + (level - grey) * rows[Math.floor(i / width)] * columns[i % width])));
+	host.show(mixed, { low: 0, high: 255 });
+	const [top, left] = sides.map((side) => side.findIndex(Boolean));
+	const [bottom, right] = sides.map((side) => side.findLastIndex(Boolean) + 1);
+	host.frame("window", { top, left, bottom, right });
+	host.point(...place);
+	return `[${top}:${bottom}, ${left}:${right}]`;
+}
 
-  class ReceptiveField extends cnnviz.Figure {
-    static markup = `
-      <div class="controls"><label>example <select name="net"></select></label>
-        <label>layer <input type="number" name="layer" min="1" max="100" required></label></div>
-      <textarea name="list" rows="3" aria-label="layers"></textarea>
-      <div class="scroll" tabindex="0"><table><thead><tr><th>layer<th>map<th>field<th>jump<th>start</thead>
-        <tbody></table></div>
-      <input name="at" hidden required pattern="-?\\d+,-?\\d+" title="row,column">
-      <div class="panels"><div><div class="title">what the unit sees</div><div class="picture"></div></div>
-        <div><div class="title">what sees the pixel</div><div class="map"></div></div></div>
-      <small>Colour: the gradient, root mean square over random weights, without ReLU.</small>`;
+class ReceptiveField extends cnnviz.Figure {
+	static markup = `
+		<div class="controls"><label>example <select name="net"></select></label>
+			<label>layer <input type="number" name="layer" min="1" max="100" required></label></div>
+		<textarea name="list" rows="3" aria-label="layers"></textarea>
+		<div class="scroll" tabindex="0"><table><thead><tr><th>layer<th>map<th>field<th>jump<th>start</thead>
+			<tbody></table></div>
+		<input name="at" hidden required pattern="-?\\d+,-?\\d+" title="row,column">
+		<div class="panels"><div><div class="title">what the unit sees</div><div class="picture"></div></div>
+			<div><div class="title">what sees the pixel</div><div class="map"></div></div></div>
+		<small>Colour: the gradient, root mean square over random weights, without ReLU.</small>`;
 
-    static styles = `
-      textarea, table { width: 100%; font-size: .8125rem; }
-      .scroll { height: 11rem; overflow: auto; margin: .75rem 0; } th, td { padding: .15rem .25rem; }
-      th:first-child { text-align: left; }
-      .panels div:empty { aspect-ratio: 1; } :not(.map) > .at, .map .window { border-color: #277bdf; }`;
+	static styles = `
+		textarea, table { width: 100%; font-size: .8125rem; }
+		.scroll { height: 11rem; overflow: auto; margin: .75rem 0; } th, td { padding: .15rem .25rem; }
+		th:first-child { text-align: left; }
+		.panels div:empty { aspect-ratio: 1; } :not(.map) > .at, .map .window { border-color: #277bdf; }`;
 
-    async start(nets) {
-      for (const net of Object.values(nets)) [net.picture] = await cnnviz.readPicture(net.source);
-      this.nets = nets;
-      const net = this.find("select");
-      net.append(...Object.keys(nets).map((name) => new Option(name)));
-      const begin = () => {
-        const { list, picture } = nets[net.value];
-        this.layers = read(list, picture);
-        this.state = { list, layer: this.layers.length - 1, at: `${picture.height >> 1},${picture.width >> 1}` };
-      };
-      begin();
-      net.addEventListener("change", begin);
-      const picture = (label, pixel) => new cnnviz.Picture(this.find(`.${label}`), {
-        label, onpick: (...place) => this.put("at", place.map(pixel).join()),
-      });
-      this.picture = picture("picture", Number);
-      this.map = picture("map", (i) => this.middle(i));
-    }
+	async start(nets) {
+		for (const net of Object.values(nets)) [net.picture] = await cnnviz.readPicture(net.source);
+		this.nets = nets;
+		const net = this.find("select");
+		net.append(...Object.keys(nets).map((name) => new Option(name)));
+		const begin = () => {
+			const { list, picture } = nets[net.value];
+			this.layers = read(list, picture);
+			this.state = { list, layer: this.layers.length - 1, at: `${picture.height >> 1},${picture.width >> 1}` };
+		};
+		begin();
+		net.addEventListener("change", begin);
+		const picture = (label, pixel) => new cnnviz.Picture(this.find(`.${label}`), {
+			label, onpick: (...place) => this.put("at", place.map(pixel).join()),
+		});
+		this.picture = picture("picture", Number);
+		this.map = picture("map", (i) => this.middle(i));
+	}
 
-    render({ net, list, layer, at }) {
-      try {
-        this.layers = read(list, this.nets[net].picture);
-      } finally {
-        this.#show(layer, at);
-      }
-    }
+	render({ net, list, layer, at }) {
+		try {
+			this.layers = read(list, this.nets[net].picture);
+		} finally {
+			this.#show(layer, at);
+		}
+	}
 
-    #show(layer, at) {
-      const [{ picture }] = this.layers;
-      const seen = this.layers.slice(1, layer + 1);
-      const { text, sides, field, jump, start } = seen.at(-1);
-      this.middle = (i) => Math.floor(start + i * jump + (field - 1) / 2);
-      // LAYER lets no markup in.
-      this.find("tbody").innerHTML = this.layers.map((row, i) =>
-        `<tr><th>${i === seen.length ? "▸ " : ""}${i} ${row.text}
-        <td>${row.sides.join("×")}<td>${row.field}<td>${row.jump}<td>${row.start}`).join("");
+	#show(layer, at) {
+		const [{ picture }] = this.layers;
+		const seen = this.layers.slice(1, layer + 1);
+		const { text, sides, field, jump, start } = seen.at(-1);
+		this.middle = (i) => Math.floor(start + i * jump + (field - 1) / 2);
+		// LAYER lets no markup in.
+		this.find("tbody").innerHTML = this.layers.map((row, i) =>
+			`<tr><th>${i === seen.length ? "▸ " : ""}${i} ${row.text}
+			<td>${row.sides.join("×")}<td>${row.field}<td>${row.jump}<td>${row.start}`).join("");
 
-      const pixel = at.split(",").map(Number);
-      const nearest = pixel.map((p) => Math.max(Math.round((p - this.middle(0)) / jump), 0));
-      const unit = nearest.map((u, axis) => Math.min(u, sides[axis] - 1));
-      const [back, forth] = [unit, pixel].map((place, n) => place.map((i, axis) => paths(seen, axis, i, !n)));
-      const map = cnnviz.plane(sides[1], sides[0], new Float32Array(sides[0] * sides[1]).fill(225));
-      this.sees = show(this.picture, picture, back, [212, 80, 26], pixel);
-      this.seenBy = show(this.map, map, forth, [39, 123, 223], unit);
-      this.say(`Unit [${unit}] of ${text} sees pixels ${this.sees}. Pixel [${pixel}] is seen by units ${this.seenBy}.`);
-    }
-  }
+		const pixel = at.split(",").map(Number);
+		const nearest = pixel.map((p) => Math.max(Math.round((p - this.middle(0)) / jump), 0));
+		const unit = nearest.map((u, axis) => Math.min(u, sides[axis] - 1));
+		const [back, forth] = [unit, pixel].map((place, n) => place.map((i, axis) => paths(seen, axis, i, !n)));
+		const map = cnnviz.plane(sides[1], sides[0], new Float32Array(sides[0] * sides[1]).fill(225));
+		this.sees = show(this.picture, picture, back, [212, 80, 26], pixel);
+		this.seenBy = show(this.map, map, forth, [39, 123, 223], unit);
+		this.say(`Unit [${unit}] of ${text} sees pixels ${this.sees}. Pixel [${pixel}] is seen by units ${this.seenBy}.`);
+	}
+}
 
-  ReceptiveField.define("cnn-receptive-field");
+ReceptiveField.define("cnn-receptive-field");
 })();

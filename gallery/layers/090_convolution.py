@@ -15,7 +15,7 @@ from cnnviz import live
 from cnnviz.datasets import dog, mnist
 from cnnviz.geometry import output_size
 from cnnviz.kernels import SOBEL_X, apply_kernel
-from cnnviz.plotting import plot_boxes, plot_feature_maps, plot_images, plot_overlay
+from cnnviz.plotting import plot_boxes, plot_images, plot_overlay, plot_signed
 
 photo = dog()[200:440, 120:440] / 255
 print("a piece of the dog's photo:", photo.shape, "floats from 0 to 1")
@@ -155,8 +155,8 @@ for stride in (2, 3):
 # %%
 # All four at once
 # ----------------
-# A digit under Sobel's kernel, with three settings. Compare the sizes, and how broad the
-# edges are.
+# A digit under Sobel's kernel, with three settings. Compare the sizes, and how broad
+# the edges are.
 #
 # **Live:** set all four yourself, on the digit, on the dog or on a picture of your own.
 
@@ -166,8 +166,10 @@ maps = {
     "stride 2": apply_kernel(digit, SOBEL_X, stride=2, padding="valid"),
     "dilation 3": apply_kernel(digit, SOBEL_X, dilation=3, padding="valid"),
 }
-titles = [f"{name}: {m.shape[0]} × {m.shape[1]}" for name, m in maps.items()]
-figure = plot_feature_maps(list(maps.values()), titles=titles)
+figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.7), layout="compressed")
+for (name, edges), ax in zip(maps.items(), axes, strict=True):
+    size = f"{edges.shape[0]} × {edges.shape[1]}"
+    plot_signed(edges, ax, limit=1020, title=f"{name}: {size}", colorbar=False)
 figure.suptitle(
     "The stride leaves out every second response. Dilation compares columns six pixels "
     "apart instead of two, so it answers from farther away.",
