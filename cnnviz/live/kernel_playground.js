@@ -1,6 +1,6 @@
 /**
- * <cnn-kernel-playground>: slide a kernel over a picture; change both, and follow the
- * arithmetic of one output: window × kernel, their sum, ReLU, pooling.
+ * <cnn-kernel-playground>: slide a kernel over a picture; change both, and follow one
+ * output: window × kernel, sum, ReLU, pooling.
  *
  * Attributes: each `name` of the markup; `small`; `ratio`, the picture's. Data: {pictures,
  * kernels: {name: rows}, snippets: {library: code}}. Properties: `maps`, one a channel;
@@ -10,7 +10,7 @@
 
 (() => {
 const { element, format } = cnnviz;
-const WEIGHT = "-?\\d{1,6}(\\.\\d+)?(e-\\d{1,3})?";
+const WEIGHT = "-?\\d{1,6}(\\.\\d+)?(e-\\d+)?";
 const PIXELS = { kind: "grey", low: 0, high: 255 };
 const CHANNELS = ["red", "green", "blue"];
 const VIEWS = {
@@ -44,7 +44,7 @@ class KernelPlayground extends cnnviz.Figure {
 	static markup = `
 		<input name="kernel" hidden required pattern="${WEIGHT}([,;]${WEIGHT}){0,48}" value="0"
 			title="numbers below a million">
-		<input name="at" hidden required pattern="\\d{1,5},\\d{1,5}" title="a row and a column" value="0,0">
+		<input name="at" hidden required pattern="\\d+,\\d+" title="a row and a column" value="0,0">
 		<div class="controls">
 			<label class="full">picture <select name="picture"></select></label>
 			<span class="full"><button type="button" class="own">${OWN}</button> <small>or drop, paste</small></span>
@@ -240,7 +240,7 @@ class KernelPlayground extends cnnviz.Figure {
 		const four = cnnviz.windowOf(row >> 1, column >> 1, { width: 2, height: 2 }, { stride: 2 });
 		const block = cnnviz.relu(cnnviz.crop(map, four));
 		const pooled = block.data.some(isNaN) ? NaN : cnnviz.pool(block, 2, pool).data[0];
-		this.unit = { row, column, sum, relu: Math.max(sum, 0), pooled, patch };
+		this.unit = { ...state, row, column, sum, relu: Math.max(sum, 0), pooled, patch };
 		this.middle = [height, width].map((v) => (v - 1) / 2);
 
 		this.whole.frame("seen", window);
@@ -259,8 +259,8 @@ class KernelPlayground extends cnnviz.Figure {
 
 	snippet(library) {
 		const { height, width, data } = this.unit.patch;
-		const kernel = weightsOf(this.state).map((row) => `\n    [${row.join(", ")}],`).join("");
-		const parts = { ...this.state, ...this.unit, height, width, patch: data.join(", "), kernel };
+		const kernel = weightsOf(this.unit).map((row) => `\n    [${row.join(", ")}],`).join("");
+		const parts = { ...this.unit, height, width, patch: data.join(", "), kernel };
 		return this.snippets[library].replace(/\$(\w+)/g, (_, name) => parts[name]);
 	}
 

@@ -10,6 +10,7 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
+from cnnviz import live
 from cnnviz.datasets import dog
 from cnnviz.kernels import (
     BOX_BLUR,
@@ -37,9 +38,11 @@ figure.suptitle(
 
 # %%
 # The face of the dog, from 0 to 1. Look at the hair and at the rims of the eyes: small
-# things go first, large ones stay.
+# things go first, large ones stay. **Live:** the face in colour. Set the channel to
+# red, and all three are blurred. Type other weights: which keep the brightness?
 
-grey = cv2.cvtColor(dog(), cv2.COLOR_RGB2GRAY)
+photo = dog()
+grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
 face = grey[222:302, 232:312] / 255
 boxed = apply_kernel(face, BOX_BLUR, padding_mode="reflect")
 blurred = apply_kernel(face, GAUSSIAN_BLUR, padding_mode="reflect")
@@ -48,6 +51,9 @@ figure.suptitle(
     "Both blurs keep the brightness and lose the hair. The Gaussian reaches farther, "
     "but gives most weight to the middle, so they look alike.",
     wrap=True,
+)
+live.kernel_playground(
+    {"face": photo[222:302, 232:312]}, GAUSSIAN_BLUR, padding=2, view="clipped"
 )
 
 # %%
@@ -101,7 +107,8 @@ figure.suptitle(
 
 # %%
 # Their answers leave the range from 0 to 1. The Laplacian is signed and drawn so; the
-# two others are cut to 0–1 for drawing only.
+# two others are cut to 0–1 for drawing only. **Live:** switch the view between clipped
+# and signed, and see what is cut.
 
 answers = [apply_kernel(face, k, padding_mode="reflect") for k in names.values()]
 limit = np.abs(answers[0]).max()
@@ -113,6 +120,9 @@ figure.suptitle(
     "The Laplacian answers on both sides of an edge, with both signs. Sharpening makes "
     "noise crisper, too.",
     wrap=True,
+)
+live.kernel_playground(
+    {"face": grey[222:302, 232:312]}, SHARPEN, view="clipped", row=22, column=56
 )
 
 # %%
