@@ -26,7 +26,7 @@ const STYLES = `
 	.controls, .panels, .colour-bar, footer { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem 1rem; }
 	.controls { margin-bottom: .75rem; }
 	label { display: inline-flex; align-items: center; gap: .4rem; min-height: 1.75rem; }
-	input, select, button { font: inherit; color: inherit; max-width: 100%;
+	input, select, button, textarea { font: inherit; color: inherit; max-width: 100%;
 		background: var(--page); border: 1px solid var(--muted); border-radius: .25rem;
 		padding: .2rem .45rem; min-height: 1.75rem; }
 	input[type=range], input[type=checkbox] { accent-color: var(--accent); padding: 0; }

@@ -2,7 +2,7 @@
  * <cnn-kernel-playground>: slide a kernel over a picture; change both, and follow one
  * output: window × kernel, sum, ReLU, pooling.
  *
- * Attributes: each `name` of the markup; `small`; `ratio`, the picture's. Data: {pictures,
+ * Attributes: each `name` below; `small`; `ratio`, the picture's. Data: {pictures,
  * kernels: {name: rows}, snippets: {library: code}}. Properties: `maps`, one a channel;
  * `drawn`, as shown; `unit`, what is pointed at.
  */
@@ -75,10 +75,10 @@ class KernelPlayground extends cnnviz.Figure {
 		.place { flex: 1; }
 		.sums { gap: .25rem; }
 		.sums div:empty { aspect-ratio: 1; }
-		.sums > div { flex: 9 1 calc(var(--side) * 1.5rem); max-width: calc(var(--side) * 2.8rem);
+		.sums > div { flex: 9 calc(var(--side) * 2.2rem - 2.2rem); max-width: calc(var(--side) * 2.8rem);
 			container-type: inline-size; }
 		.sums .cell { font-size: clamp(.55rem, 26cqi / var(--columns), .85rem); }
-		table { flex: 1 1 14rem; }
+		table { flex: 1 14rem; }
 		th { text-align: left; }
 		.kernel input { padding: 0; min-height: 0; width: 100%; text-align: center; }
 		pre { overflow: auto; font-size: .8125rem; }
@@ -86,7 +86,7 @@ class KernelPlayground extends cnnviz.Figure {
 			.full, .of-window, .of-products { display: none; }
 			.body { display: grid; grid-template-columns: 1fr 9rem 1fr; gap: .75rem; }
 			.panels, .sums { display: contents; }
-			.title { font-size: .75rem; white-space: nowrap; }
+			.title { font-size: .75rem; }
 			.of-output { order: 1; }
 			@container (max-width: 30rem) {
 				.body { grid-template-columns: 1fr 1fr; }
@@ -153,7 +153,6 @@ class KernelPlayground extends cnnviz.Figure {
 		this.put("kernel", weights.join(";"));
 	}
 
-	/** Act only where something has changed. */
 	#once(name, parts, act) {
 		const key = parts.join();
 		if (this.last[name] !== key) act();
@@ -207,7 +206,7 @@ class KernelPlayground extends cnnviz.Figure {
 
 	#showInput(name, input, border) {
 		this.padded = input.map((map) => cnnviz.pad(map, border));
-		this.#show(this.whole, name, this.padded, PIXELS);
+		this.#show(this.whole, name, this.padded, PIXELS, input);
 		this.whole.frame("edge", border && cnnviz.windowOf(0, 0, input[0], { padding: -border }));
 	}
 
@@ -220,8 +219,8 @@ class KernelPlayground extends cnnviz.Figure {
 		cnnviz.colorBar(this.find(".bar"), shades, words);
 	}
 
-	#show(picture, title, maps, scale) {
-		picture.host.previousSibling.textContent = `${title} ${maps[0].height} × ${maps[0].width}`;
+	#show(picture, title, maps, scale, [{ height, width }] = maps) {
+		picture.host.previousSibling.textContent = `${title} ${height} × ${width}`;
 		picture.show(maps[2] ? maps : maps[0], scale);
 	}
 
@@ -233,9 +232,9 @@ class KernelPlayground extends cnnviz.Figure {
 		const window = cnnviz.windowOf(row, column, kernel, { stride, dilation });
 		const patch = cnnviz.crop(this.padded[which], window);
 		const { height, width } = patch;
-		const weighted = (_, i) => Math.floor(i / width) % dilation === 0 && (i % width) % dilation === 0;
+		const weighted = (_, i) => !(Math.floor(i / width) % dilation || (i % width) % dilation);
 		const seen = { ...kernel, data: patch.data.filter(weighted) };
-		const products = { ...kernel, data: kernel.data.map((value, i) => value * seen.data[i]) };
+		const products = { ...kernel, data: kernel.data.map((v, i) => v * seen.data[i]) };
 		const sum = products.data.reduce((a, b) => a + b);
 		const four = cnnviz.windowOf(row >> 1, column >> 1, { width: 2, height: 2 }, { stride: 2 });
 		const block = cnnviz.relu(cnnviz.crop(map, four));
@@ -248,13 +247,13 @@ class KernelPlayground extends cnnviz.Figure {
 		this.result.point(row, column);
 		cnnviz.values(this.find(".window"), seen, PIXELS);
 		cnnviz.values(this.find(".products"), products, cnnviz.signedScale(products));
-		const texts = [sum, this.unit.relu, pooled].map((value) => format(value, 6).replace("NaN", "none"));
+		const texts = [sum, this.unit.relu, pooled].map((v) => format(v, 6).replace("NaN", "none"));
 		this.form.querySelectorAll("td").forEach((cell, i) => (cell.textContent = texts[i]));
-		this.find("th small").textContent = `: ${Array.from(block.data, (value) => format(value)).join(", ")}`;
+		this.find("th small").textContent = Array.from(block.data, (v) => format(v)).join(", ");
 		const ariaValueText = `row ${row}, column ${column}`;
 		const value = row * map.width + column;
 		Object.assign(this.find(".place"), { max: map.data.length - 1, value, ariaValueText });
-		this.say(`${ariaValueText}: ${texts[0]}, ReLU ${texts[1]}`);
+		this.say(`${ariaValueText}: ${texts[0]}`);
 	}
 
 	snippet(library) {
@@ -268,7 +267,7 @@ class KernelPlayground extends cnnviz.Figure {
 		this.library = library;
 		this.draw();
 		const done = await cnnviz.copy(this.snippet(library));
-		this.say(`${done ? "Copied" : "To copy"}: it prints ${format(this.unit.sum, 6)}.`);
+		this.say(`${done ? "Copied" : "Copy"}: it prints ${format(this.unit.sum, 6)}.`);
 	}
 }
 

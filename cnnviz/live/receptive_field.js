@@ -115,10 +115,12 @@ class ReceptiveField extends cnnviz.Figure {
 		const seen = this.layers.slice(1, layer + 1);
 		const { text, sides, field, jump, start } = seen.at(-1);
 		this.middle = (i) => Math.floor(start + i * jump + (field - 1) / 2);
-		// LAYER lets no markup in.
-		this.find("tbody").innerHTML = this.layers.map((row, i) =>
-			`<tr><th>${i === seen.length ? "▸ " : ""}${i} ${row.text}
-			<td>${row.sides.join("×")}<td>${row.field}<td>${row.jump}<td>${row.start}`).join("");
+		this.find("tbody").replaceChildren(...this.layers.map(({ text, sides, field, jump, start }, i) => {
+			const name = `${i === seen.length ? "▸ " : ""}${i} ${text}`;
+			const numbers = [sides.join("×"), field, jump, start];
+			const cell = (text, i) => cnnviz.element(i ? "td" : "th", {}, String(text));
+			return cnnviz.element("tr", {}, ...[name, ...numbers].map(cell));
+		}));
 
 		const pixel = at.split(",").map(Number);
 		const nearest = pixel.map((p) => Math.max(Math.round((p - this.middle(0)) / jump), 0));
