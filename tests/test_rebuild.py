@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 CONF = """
 import sys
 sys.path.insert(0, {ext!r})
-extensions = ["publish", "sphinx_gallery.gen_gallery", "downloads", "rebuild"]
+extensions = ["publish", "sphinx_gallery.gen_gallery"]
+extensions += ["downloads", "pictures", "rebuild"]
 project = "book"
 exclude_patterns = ["_build"]
 sphinx_gallery_conf = {{
