@@ -144,6 +144,19 @@ def test_every_picture_has_words_and_its_size(pages):
                 assert size[0] <= 740, (path, image)
 
 
+def test_figures_fill_the_column(site, pages):
+    """Wide ones that of a laptop, narrow ones that of a phone."""
+    for script in SCRIPTS:
+        images = pages[site / "gallery" / script.parent.name / f"{script.stem}.html"]
+        for kind, column in (("wide", 500), ("narrow", 320)):
+            widths = [
+                int(image["width"])
+                for image in images.images
+                if kind in image.get("class", "").split()
+            ]
+            assert not widths or max(widths) >= column, (script.stem, kind)
+
+
 def test_every_figure_has_a_caption_and_two_themes(site, pages):
     for script in SCRIPTS:
         path = site / "gallery" / script.parent.name / f"{script.stem}.html"

@@ -134,7 +134,9 @@ def save_themes(figure, light, box=None):
 def save(figure, path, box):
     """Save as WebP: without loss, but for photographs, where that takes too much."""
     png = BytesIO()
-    figure.savefig(png, transparent=True, bbox_inches=box, pad_inches=0.02)
+    figure.savefig(
+        png, dpi=figure.dpi, transparent=True, bbox_inches=box, pad_inches=0.02
+    )
     image = Image.open(png)
     image.save(path, lossless=True, quality=40)
     if path.stat().st_size > LARGEST_LOSSLESS:
