@@ -115,4 +115,4 @@ def fit(figure, card, left=0, top=0, right=1, bottom=1):
         width, height = image.size
         part = (left * width, top * height, right * width, bottom * height)
         part = image.convert("RGBA").crop(tuple(map(round, part)))
-    ImageOps.fit(part, size, Image.Resampling.LANCZOS).save(card, quality=80)
+    ImageOps.fit(part, size, Image.Resampling.LANCZOS).save(card, quality=60)

@@ -71,7 +71,8 @@ export async function useFigures() {
     figure.scrollIntoView();
     await figure.ready;
     for (const control of figure.form.elements) {
-      if (control.hidden || control.type === "file" || control.matches(".copy, .reset")) continue;
+      // Browsers open the dialog of "own picture" for people only.
+      if (!control.checkVisibility() || control.matches(".copy, .reset, .own")) continue;
       if (control.matches("[type=checkbox], button")) control.click();
       else if (control.type === "number") control.value = control.max || control.valueAsNumber + 1;
       else if (control.options) control.selectedIndex = control.options.length - 1;
