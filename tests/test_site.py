@@ -148,7 +148,7 @@ def test_figures_fill_the_column(site, pages):
     """Wide ones that of a laptop, narrow ones that of a phone."""
     for script in SCRIPTS:
         images = pages[site / "gallery" / script.parent.name / f"{script.stem}.html"]
-        for kind, column in (("wide", 500), ("narrow", 320)):
+        for kind, column in (("wide", 400), ("narrow", 320)):
             widths = [
                 int(image["width"])
                 for image in images.images
