@@ -84,13 +84,12 @@ class LiveFigure:
         OSError
             If it can't be written. What stood there before is kept.
         """
-        scripts = [script.read_text("utf-8") for script in self.scripts]
         page = _PAGE.format(
-            policy=_policy(scripts),
-            title=escape(self.name.replace("_", " ")),
+            policy=_policy(self._sources()),
+            title=escape(self._words),
             style=_STYLE,
             body=self._element(),
-            scripts="\n".join(f"<script>{script}</script>" for script in scripts),
+            scripts=self._code(),
         )
         _write(path, page)
 
@@ -113,13 +112,24 @@ class LiveFigure:
         """Return the element with its data inside."""
         settings = "".join(f' {k}="{escape(v)}"' for k, v in self.settings.items())
         data = f'<script type="application/json">{self.json()}</script>'
-        words = f"<p>{escape(self.name.replace('_', ' '))}: needs JavaScript.</p>"
+        words = f"<p>{escape(self._words)}: needs JavaScript.</p>"
         return f"<{self.tag}{settings}{extra}>{data}{words}</{self.tag}>"
 
+    @property
+    def _words(self):
+        """The figure's name, to be read."""
+        return self.name.replace("_", " ")
+
+    def _sources(self):
+        """Return what stands in the scripts."""
+        return [script.read_text("utf-8") for script in self.scripts]
+
+    def _code(self):
+        """Return the scripts as elements."""
+        return "\n".join(f"<script>{source}</script>" for source in self._sources())
+
     def _repr_html_(self):
-        scripts = [script.read_text("utf-8") for script in self.scripts]
-        code = "\n".join(f"<script>{script}</script>" for script in scripts)
-        return self._element(" embedded") + "\n" + code
+        return self._element(" embedded") + "\n" + self._code()
 
 
 def _write(path, text):
@@ -133,13 +143,13 @@ def _write(path, text):
         unfinished.unlink(missing_ok=True)
 
 
-def _policy(scripts):
+def _policy(sources):
     """Return a content security policy that allows these scripts and nothing else."""
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'"
-        for s in scripts
+        for s in sources
     )
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
-        "img-src data: blob:"
+        "img-src data:"
     )

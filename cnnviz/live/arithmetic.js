@@ -44,6 +44,11 @@ function pad(map, border) {
 	return padded;
 }
 
+/** Row and column of "row,column", within a map. */
+function placeIn({ width, height }, text) {
+	return text.split(",").map((v, i) => Math.min(v, [height, width][i] - 1));
+}
+
 /** The part of a map in a window, NaN where there is no map. */
 function crop({ data, width, height }, { top, left, bottom, right }) {
 	const part = plane(right - left, bottom - top);
@@ -353,7 +358,7 @@ function readNetwork(packed) {
 }
 
 Object.assign(cnnviz, {
-	plane, outputSize, windowOf, crop, pad, convolve, relu, pool, range, limit, measure, grey, softmax,
+	plane, outputSize, windowOf, placeIn, crop, pad, convolve, relu, pool, range, limit, measure, grey, softmax,
 	linear, run, fieldOf, unpack, unpackMaps, readNetwork,
 	InputError: class extends Error {},
 });

@@ -63,7 +63,7 @@ class ChannelSum extends cnnviz.Figure {
 	render({ at, added, bias, ...use }) {
 		const { maps, kernels, partials } = this;
 		const [{ width, height, data }] = partials;
-		const [row, column] = at.split(",").map((v, i) => Math.min(v, [height, width][i] - 1));
+		const [row, column] = cnnviz.placeIn(partials[0], at);
 		const here = row * width + column;
 		const parts = partials.filter((_, i) => i < added && use[`use-${i}`]);
 		const start = added > partials.length ? bias : 0;

@@ -228,7 +228,7 @@ class KernelPlayground extends cnnviz.Figure {
 		const { at, stride, dilation, pool, channel } = state;
 		const which = this.maps[2] ? CHANNELS.indexOf(channel) : 0;
 		const map = this.maps[which];
-		const [row, column] = at.split(",").map((v, i) => Math.min(v, [map.height, map.width][i] - 1));
+		const [row, column] = cnnviz.placeIn(map, at);
 		const window = cnnviz.windowOf(row, column, kernel, { stride, dilation });
 		const patch = cnnviz.crop(this.padded[which], window);
 		const { height, width } = patch;

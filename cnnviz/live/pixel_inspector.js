@@ -51,32 +51,27 @@ class PixelInspector extends cnnviz.Figure {
 	render({ picture, at }) {
 		const planes = this.pictures.get(picture);
 		const { width, height } = planes[0];
-		const [row, column] = at.split(",").map((v, i) => Math.min(Number(v), [height, width][i] - 1));
+		const [row, column] = cnnviz.placeIn(planes[0], at);
+		const around = {
+			top: row - AROUND, left: column - AROUND, bottom: row + AROUND + 1, right: column + AROUND + 1,
+		};
 		const scale = { kind: "grey", low: 0, high: 255 };
 		this.find(".parts").classList.toggle("colour", planes.length === 3);
 		this.whole.host.style.aspectRatio = `${width} / ${height}`;
 		this.whole.show(planes.length === 1 ? planes[0] : planes, scale);
 		this.whole.point(row, column);
-		this.whole.frame("around", {
-			top: row - AROUND, left: column - AROUND, bottom: row + AROUND + 1, right: column + AROUND + 1,
-		});
+		this.whole.frame("around", around);
 		this.pixel = planes.map(({ data }) => data[row * width + column]);
-		this.#showNeighbours(planes, row, column, scale);
+		this.#showNeighbours(planes, around, scale);
 		this.#showPixel(row, column);
 	}
 
-	#showNeighbours(planes, row, column, scale) {
+	#showNeighbours(planes, around, scale) {
 		const host = this.find(".neighbours");
-		const size = 2 * AROUND + 1;
 		this.find(".title").textContent = planes.length === 1 ? "Its neighbours" : "Its neighbours in red, green, blue";
 		while (host.children.length > planes.length) host.lastChild.remove();
-		planes.forEach(({ data, width, height }, i) => {
-			const part = cnnviz.plane(size, size);
-			part.data.forEach((_, at) => {
-				const y = row - AROUND + Math.floor(at / size);
-				const x = column - AROUND + (at % size);
-				part.data[at] = y < 0 || x < 0 || y >= height || x >= width ? NaN : data[y * width + x];
-			});
+		planes.forEach((plane, i) => {
+			const part = cnnviz.crop(plane, around);
 			const grid = host.children[i] ?? host.appendChild(document.createElement("div"));
 			cnnviz.values(grid, part, scale, { marked: (y, x) => y === AROUND && x === AROUND });
 		});

@@ -51,8 +51,6 @@ def scraper(block, block_vars, gallery_conf):
             )
         settle(figure)
         save_themes(figure, light)
-        for old in light.parent.glob(f"{light.stem}_narrow*"):
-            old.unlink()
         if narrow(figure):
             settle(figure)
             save_themes(figure, light.with_stem(light.stem + "_narrow"), "tight")

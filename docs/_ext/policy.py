@@ -8,6 +8,7 @@ sheet. The search asks for pages, to show where in them a word was found.
 import base64
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 
 import furo
@@ -22,21 +23,26 @@ def setup(app):
 
 
 def add_policy(app, pagename, templatename, context, doctree):
-    def policy(styles):
-        """Return the policy of a page with these inline styles."""
-        scripts = SCRIPTS.read_text("utf-8")
-        allowed = {
-            "default-src": ["'none'"],
-            "script-src": ["'self'", *hashes("script", scripts)],
-            "style-src": ["'self'", *hashes("style", styles)],
-            "img-src": ["'self'", "data:"],
-            "connect-src": ["'self'"],
-            "base-uri": ["'none'"],
-            "form-action": ["'self'"],
-        }
-        return "; ".join(" ".join([key, *value]) for key, value in allowed.items())
-
     context["content_security_policy"] = policy
+
+
+def policy(styles):
+    """Return the policy of a page with these inline styles."""
+    allowed = {
+        "default-src": ["'none'"],
+        "script-src": ["'self'", *script_hashes()],
+        "style-src": ["'self'", *hashes("style", styles)],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+    }
+    return "; ".join(" ".join([key, *value]) for key, value in allowed.items())
+
+
+@cache
+def script_hashes():
+    return list(hashes("script", SCRIPTS.read_text("utf-8")))
 
 
 def hashes(tag, html):

@@ -34,7 +34,7 @@ export async function checkInBrowser(browser, address) {
   client.on("Network.loadingFinished", (event) => (bytes += event.encodedDataLength));
   await page.evaluateOnNewDocument(inside.watchShifts);
 
-  let figures, kilobytes, links;
+  let kilobytes, links;
   for (const viewport of VIEWPORTS) {
     const wide = `${viewport.width} px`;
     await page.setViewport(viewport);
@@ -47,7 +47,7 @@ export async function checkInBrowser(browser, address) {
     await page.evaluate(inside.scrollThrough);
     add(await page.evaluate(inside.findShift), wide);
     add(await page.evaluate(inside.findWordless), wide);
-    figures = await page.evaluate(inside.useFigures);
+    await page.evaluate(inside.useFigures);
     await page.evaluate(axe.source);
     for (const theme of ["light", "dark"]) {
       await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }]);

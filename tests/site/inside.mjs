@@ -85,7 +85,6 @@ export async function useFigures() {
       await drawn();
     }
   }
-  return figures.length;
 }
 
 /** Run axe-core with all rules that count for WCAG 2.2; return violations in words. */
