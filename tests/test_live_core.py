@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from io import BytesIO
 
 import cv2
 import matplotlib
@@ -12,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 from torch.nn import functional as F
 
 from cnnviz import live
@@ -251,3 +253,42 @@ def test_data_that_is_missing_is_told_and_the_static_figure_shown(
     assert "could not be loaded" in alert.inner_text()
     assert page.get_by_text("the static figure").is_visible()
     open_page.said.clear()  # the policy's refusal
+
+
+CORE = ["arithmetic", "drawing", "figure"]
+OWN = sorted({path.stem for path in LiveFigure.folder.glob("*.js")}.difference(CORE))
+TAGS = ["cnn-" + name.replace("_", "-") for name in OWN]
+
+
+@pytest.fixture
+def waiting(open_page, tmp_path):
+    """All elements on one page, far down it and with no data yet."""
+    elements = "".join(f'<{tag} src="x.js">static</{tag}>' for tag in TAGS)
+    scripts = "".join(
+        f"<script>{(LiveFigure.folder / f'{name}.js').read_text('utf-8')}</script>"
+        for name in [*CORE, *OWN]
+    )
+    page = tmp_path / "waiting.html"
+    space = "<style>body { margin-top: 4000px; background: lime }</style>"
+    page.write_text(f"<!doctype html>{space}{elements}{scripts}", "utf-8")
+    return open_page(page.as_uri())
+
+
+def test_a_figure_that_waits_for_data_draws_nothing_elsewhere(waiting):
+    assert len(TAGS) == 7
+    with Image.open(BytesIO(waiting.screenshot())) as top:
+        assert top.convert("RGB").getcolors() == [(top.width * top.height, (0, 255, 0))]
+
+
+def test_the_static_figure_is_printed(waiting):
+    for tag in TAGS:
+        element = waiting.locator(tag)
+        assert element.locator("form").is_visible()
+    waiting.emulate_media(media="print")
+    for tag in TAGS:
+        element = waiting.locator(tag)
+        assert not element.locator("form").is_visible()
+        shown = element.evaluate(
+            "e => getComputedStyle(e.shadowRoot.querySelector('slot')).display"
+        )
+        assert shown == "contents"

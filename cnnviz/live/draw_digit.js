@@ -60,7 +60,7 @@ class DrawDigit extends cnnviz.Figure {
 		td { background: linear-gradient(color-mix(in srgb, var(--accent) 35%, #0000) 0 0) no-repeat; }
 		.sliders > * { flex-basis: 18rem; display: grid; grid-template-columns: 3.5rem 1fr 2.5rem; }
 		.stages { display: grid; grid-template-columns: repeat(auto-fill, minmax(max(7rem, 22%), 1fr)); gap: .75rem; }
-		.maps { container-type: inline-size; }
+		.maps { container-type: inline-size; position: relative; }
 		.maps:empty { aspect-ratio: 2; }
 		:nth-child(n + 5) > .maps:empty { aspect-ratio: 1; }
 		.maps::before { content: ""; position: absolute; inset: 0; background:

@@ -32,7 +32,7 @@ const STYLES = `
 	input[type=range], input[type=checkbox] { accent-color: var(--accent); padding: 0; }
 	input[type=checkbox] { width: 1.25rem; height: 1.25rem; min-height: 0; margin: 0; }
 	input[type=number] { width: 4.5rem; }
-	:invalid:not(form), [aria-invalid=true] { outline: 2px solid #d4501a; }
+	form:not([inert]) :invalid, [aria-invalid=true] { outline: 2px solid #d4501a; }
 	button { cursor: pointer; background: var(--ground); }
 	button[aria-pressed=true] { background: var(--accent); color: var(--page); border-color: var(--accent); }
 		:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
@@ -59,7 +59,10 @@ const STYLES = `
 	.message { margin: .5rem 0 0; padding: .3rem .6rem; border-left: 3px solid #d4501a; background: var(--ground); }
 	table { border-collapse: collapse; }
 	th, td { padding: .15rem .5rem; text-align: right; border-bottom: 1px solid var(--line); font-weight: 400; }
-	@media print { .controls, footer { display: none; } }
+	@media print {
+		.controls, footer, :host([src]) form { display: none; }
+		:host([src]) slot[hidden] { display: contents !important; }
+	}
 `;
 const NEAR = "800px";
 const LARGEST = 64e6;

@@ -68,6 +68,7 @@ class KernelPlayground extends cnnviz.Figure {
 		<pre class="full" tabindex="0" hidden></pre>`;
 
 	static styles = `
+		:host { --side: 3; }
 		input[type=number] { width: 3.1rem; }
 		.input, .output { aspect-ratio: var(--ratio); }
 		.bar { min-height: 3.2rem; }
