@@ -140,14 +140,13 @@ def test_the_clipped_view_is_opencv_s_8_bits(open_figure):
     page = open_figure(live.kernel_playground(GREY, view="clipped"))
     for kernel in KERNELS.values():
         put(page, **settings_of(kernel))
-        answer = maps(page, "drawn")[0]
+        answer = pixels(page)[..., 0]
         border = kernel.shape[0] // 2
         expected = cv2.filter2D(GREY, -1, kernel)[border:-border, border:-border]
         # A sum within float32's error of a half may round either way.
         clear = np.abs(conv2d(GREY, kernel) % 1 - 0.5) > 1e-4
         assert clear.mean() > 0.9
         np.testing.assert_array_equal(answer[clear], expected[clear])
-        np.testing.assert_array_equal(pixels(page)[..., 0], answer)
 
 
 def test_views_and_scales(open_figure):

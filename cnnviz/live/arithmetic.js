@@ -166,6 +166,12 @@ function relu(map) {
 	return result;
 }
 
+function absolute(map) {
+	const result = plane(map.width, map.height);
+	for (let i = 0; i < map.data.length; i++) result.data[i] = Math.abs(map.data[i]);
+	return result;
+}
+
 /** Keep one number of each window, its "max" or its "average". */
 function pool(map, size, kind = "max", stride = size) {
 	const width = Math.floor((map.width - size) / stride) + 1;
@@ -358,7 +364,7 @@ function readNetwork(packed) {
 }
 
 Object.assign(cnnviz, {
-	plane, outputSize, windowOf, placeIn, crop, pad, convolve, relu, pool, range, limit, measure, grey, softmax,
+	plane, outputSize, windowOf, placeIn, crop, pad, convolve, relu, absolute, pool, range, limit, measure, grey, softmax,
 	linear, run, fieldOf, unpack, unpackMaps, readNetwork,
 	InputError: class extends Error {},
 });

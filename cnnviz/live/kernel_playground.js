@@ -4,7 +4,7 @@
  *
  * Attributes: each `name` below; `small`; `ratio`, the picture's. Data: {pictures,
  * kernels: {name: rows}, snippets: {library: code}}. Properties: `maps`, one a channel;
- * `drawn`, as shown; `unit`, what is pointed at.
+ * `drawn`, those or their magnitudes; `unit`, what is pointed at.
  */
 "use strict";
 
@@ -14,8 +14,8 @@ const WEIGHT = "-?\\d{1,6}(\\.\\d+)?(e-\\d+)?";
 const PIXELS = { kind: "grey", low: 0, high: 255 };
 const CHANNELS = ["red", "green", "blue"];
 const VIEWS = {
-	clipped: { words: "as in 8 bits", low: 0, change: (data) => new Float32Array(new Uint8ClampedArray(data)) },
-	absolute: { words: "0 is black", low: 0, change: (data) => data.map(Math.abs) },
+	clipped: { words: "as in 8 bits", low: 0 },
+	absolute: { words: "0 is black", low: 0 },
 	signed: { words: "0 is mid-grey" },
 	coloured: { words: "0 is white", kind: "signed" },
 };
@@ -212,8 +212,8 @@ class KernelPlayground extends cnnviz.Figure {
 	}
 
 	#showOutput(view, scale) {
-		const { words, kind = "grey", low = -1, change = (data) => data } = VIEWS[view];
-		this.drawn = this.maps.map((map) => ({ ...map, data: change(map.data) }));
+		const { words, kind = "grey", low = -1 } = VIEWS[view];
+		this.drawn = view === "absolute" ? this.maps.map(cnnviz.absolute) : this.maps;
 		const high = view === "clipped" || scale === "shared" ? 255 : cnnviz.limit(...this.drawn);
 		const shades = { kind, low: low * high, high };
 		this.#show(this.result, "output", this.drawn, shades);
