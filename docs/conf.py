@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import cnnviz
 
 SITE_URL = os.environ.get("CNNVIZ_SITE_URL", "")
+repository = os.environ.get("CNNVIZ_REPOSITORY", "")
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_ext"))
@@ -39,6 +40,7 @@ extensions = [
     "inventories",
     "live",
     "mathml",
+    "open_in",
     "pictures",
     "policy",
     "rebuild",

@@ -24,7 +24,9 @@ logger = logging.getLogger(__name__)
 
 LIBRARY = Path(cnnviz.__file__).parent
 FORCED = {"-a", "--write-all", "-E", "--fresh-env"}
-VARIABLES = ("CNNVIZ_SITE_URL", "OMP_NUM_THREADS", "SOURCE_DATE_EPOCH")
+VARIABLES = ("CNNVIZ_SITE_URL", "CNNVIZ_REPOSITORY", "OMP_NUM_THREADS")
+VARIABLES += ("SOURCE_DATE_EPOCH",)
+PACKAGE = ("pyproject.toml", "README.md", "LICENSE")
 
 
 def setup(app):
@@ -98,7 +100,9 @@ def inputs_of(app):
     ]
     packages = {path.name for entry in sys.path for path in Path(entry).glob("*-info")}
     variables = {name: os.environ.get(name) for name in VARIABLES}
-    described = (sys.argv[1:], sys.version, variables, sorted(packages), sources)
+    package = [sha256(LIBRARY.parent / name) for name in PACKAGE]
+    described = (sys.argv[1:], sys.version, variables, sorted(packages))
+    described += (sources, package)
     return hashlib.sha256(repr(described).encode()).hexdigest()
 
 

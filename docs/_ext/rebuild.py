@@ -2,8 +2,8 @@
 
 sphinx-gallery looks at the script alone. Here an example's inputs are its script, the
 modules of the library that it imports (and those that they import) with the files
-beside them, the data, the code that saves figures and downloads, the settings, and the
-versions of the packages. When they differ from those of its last complete run, or what
+beside them, the data, the code that saves figures, the settings, and the versions of
+the packages. When they differ from those of its last complete run, or what
 that run made is not there as it was, all of that is removed, and sphinx-gallery runs it
 again.
 """
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 EXTENSIONS = [
     Path(__file__).with_name(f"{name}.py")
-    for name in ("downloads", "figures", "live", "narrow")
+    for name in ("figures", "live", "narrow")
 ]
 PACKAGES = ("contourpy", "matplotlib", "numpy", "opencv-python-headless", "pillow")
 PACKAGES += ("sphinx-gallery", "torch", "torchvision")

@@ -55,11 +55,12 @@ export function watchShifts() {
   });
 }
 
-/** Say how much moved in sum, and what moved first. */
+/** Say how much moved in sum, and what moved most. */
 export function findShift() {
   const sum = window.shifts.reduce((total, { value }) => total + value, 0);
   if (sum < 0.001) return [];
-  const { node } = window.shifts[0].sources[0] ?? {};
+  const [most] = window.shifts.toSorted((a, b) => b.value - a.value);
+  const { node } = most.sources[0] ?? {};
   return [`layout shift ${sum.toFixed(4)}: ${(node?.outerHTML ?? node?.textContent)?.slice(0, 80)}`];
 }
 
