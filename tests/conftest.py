@@ -1,13 +1,19 @@
-"""What all tests share: no windows, no figures left open, one cache, one browser."""
+"""What all tests share: no windows, no figures left open, one cache, site, browser."""
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 
+from hosting import run, served
+
 matplotlib.use("agg")
+
+ROOT = Path(__file__).parents[1]
 
 CHROMIUM = (
     os.environ.get("CHROME")
@@ -29,6 +35,41 @@ def cache(tmp_path_factory):
 def close_figures():
     yield
     plt.close("all")
+
+
+@pytest.fixture(scope="session")
+def site(cache):
+    """Build the site as `nox -s docs` does."""
+    target = ROOT / "docs" / "_build" / "html"
+    doctrees = target.with_name("doctrees")
+    options = ("-n", "-T", "-W", "--keep-going", "-d", str(doctrees))
+    run(sys.executable, "-m", "sphinx", *options, "docs", str(target), cwd=ROOT)
+    return target
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    """Serve the site on loopback; return where."""
+    with served(site) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def hosted_site(site, tmp_path_factory):
+    """Build the site for an address, and a repository, and serve it there.
+
+    No example runs for it. Returns the address and the folder.
+    """
+    root = tmp_path_factory.mktemp("host")
+    doctrees = shutil.copytree(site.with_name("doctrees"), root / "doctrees")
+    options = ("-T", "-W", "-d", str(doctrees), "docs", str(root / "cnnviz"))
+    with served(root) as host:
+        environment = os.environ | {
+            "CNNVIZ_SITE_URL": f"{host}cnnviz/",
+            "CNNVIZ_REPOSITORY": "https://github.com/someone/cnnviz",
+        }
+        run(sys.executable, "-m", "sphinx", *options, cwd=ROOT, env=environment)
+        yield f"{host}cnnviz/", root / "cnnviz"
 
 
 @pytest.fixture(scope="session")

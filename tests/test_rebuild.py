@@ -16,7 +16,7 @@ CONF = """
 import sys
 sys.path.insert(0, {ext!r})
 extensions = ["publish", "sphinx_gallery.gen_gallery"]
-extensions += ["downloads", "pictures", "rebuild"]
+extensions += ["pictures", "rebuild"]
 project = "book"
 exclude_patterns = ["_build"]
 sphinx_gallery_conf = {{

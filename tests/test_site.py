@@ -6,12 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
@@ -19,30 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hosting import run
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "gallery").glob("*/*.py"))
 VOID = {"img", "source", "script", "link", "iframe", "video", "audio"}
-
-
-def run(*command, timeout=1800, **options):
-    """Run a command; when it fails, show what it said."""
-    done = subprocess.run(
-        command, text=True, capture_output=True, timeout=timeout, **options
-    )
-    assert done.returncode == 0, (
-        f"{command}\n{done.stdout[-3000:]}{done.stderr[-5000:]}"
-    )
-    return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="session")
-def site(cache):
-    """Build the site as `nox -s docs` does."""
-    target = ROOT / "docs" / "_build" / "html"
-    doctrees = target.with_name("doctrees")
-    options = ("-n", "-T", "-W", "--keep-going", "-d", str(doctrees))
-    run(sys.executable, "-m", "sphinx", *options, "docs", str(target), cwd=ROOT)
-    return target
 
 
 def contents(folder):
@@ -188,47 +165,51 @@ def test_pages_are_described_by_their_opening(pages):
         assert "import " not in description, path
 
 
-def test_a_site_with_an_address_says_so(site, tmp_path):
-    """Canonical addresses, sitemap, social cards; no example runs for it."""
-    address = "https://example.org/cnnviz/"
-    doctrees = shutil.copytree(site.with_name("doctrees"), tmp_path / "doctrees")
-    options = ("-T", "-W", "-d", str(doctrees), "docs", str(tmp_path / "html"))
-    environment = os.environ | {"CNNVIZ_SITE_URL": address}
-    run(sys.executable, "-m", "sphinx", *options, cwd=ROOT, env=environment)
-
-    sitemap = (tmp_path / "html" / "sitemap.xml").read_text(encoding="utf-8")
+def test_a_site_with_an_address_says_so(hosted_site):
+    """Canonical addresses, sitemap, social cards."""
+    address, folder = hosted_site
+    sitemap = (folder / "sitemap.xml").read_text(encoding="utf-8")
     listed = re.findall(r"<loc>(.*?)</loc>", sitemap)
     assert all(url.startswith(address) for url in listed)
     assert len(listed) == len(set(listed)) > len(SCRIPTS)
     for url in listed:
-        text = (tmp_path / "html" / url.removeprefix(address)).read_text("utf-8")
+        text = (folder / url.removeprefix(address)).read_text("utf-8")
         assert f'<link rel="canonical" href="{url}">' in text
         (card,) = re.findall(r'"og:image" content="([^"]*)"', text)
-        with Image.open(tmp_path / "html" / card.removeprefix(address)) as picture:
+        with Image.open(folder / card.removeprefix(address)) as picture:
             assert picture.size == (1146, 600)
-    lost = (tmp_path / "html" / "404.html").read_text(encoding="utf-8")
+    lost = (folder / "404.html").read_text(encoding="utf-8")
     assert 'href="/cnnviz/_static/cnnviz.css' in lost
 
 
-class Host(SimpleHTTPRequestHandler):
-    """Serves the site as hosts of static sites do: what is not there gets 404.html."""
+def test_a_site_with_a_repository_opens_its_notebooks(site, hosted_site):
+    """In Colab and Binder, from the branch that the site is published from."""
+    _, folder = hosted_site
+    branch = "someone/cnnviz/blob/gh-pages/"
+    for script in SCRIPTS:
+        page = Path("gallery", script.parent.name, f"{script.stem}.html")
+        links = Page(folder / page).links
+        (colab,) = [link for link in links if "colab.research" in link]
+        (binder,) = [link for link in links if "mybinder.org" in link]
+        notebook = colab.split(branch)[1]
+        assert (folder / notebook).name == f"{script.stem}.ipynb"
+        assert (folder / notebook).is_file()
+        assert unquote(binder).endswith(f"/gh-pages?labpath={notebook}")
+        assert not any("colab" in link for link in Page(site / page).links)
+    needed = (folder / "binder" / "requirements.txt").read_text()
+    assert (folder / needed.strip()).suffix == ".whl"
+    assert (folder / needed.strip()).is_file()
 
-    def send_error(self, code, message=None, explain=None):
-        self.send_response(code)
-        self.end_headers()
-        self.wfile.write(Path(self.directory, f"{code}.html").read_bytes())
 
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    """Serve the site on loopback; return where."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Host, directory=site)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+def test_a_repository_that_is_not_one_stops_the_build(tmp_path):
+    command = (sys.executable, "-m", "sphinx", "-q", "docs", str(tmp_path / "html"))
+    environment = os.environ | {"CNNVIZ_REPOSITORY": "http://example.org/x"}
+    done = subprocess.run(
+        [*command, "-d", str(tmp_path / "trees")],
+        **{"cwd": ROOT, "env": environment, "text": True, "capture_output": True},
+    )
+    assert done.returncode != 0
+    assert "must be https://github.com/OWNER/NAME" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -258,43 +239,6 @@ def test_a_page_that_is_not_there_leads_on_from_any_depth(open_page, address):
     assert page.evaluate("document.styleSheets.length") >= 3
     page.locator("a[href$='gallery/layers/index.html']").first.click()
     assert page.locator("h1").inner_text().startswith("Layers")
-
-
-@pytest.fixture(scope="session")
-def wheel_folder(tmp_path_factory):
-    """Build the wheel and install it, alone, into a folder."""
-    folder = tmp_path_factory.mktemp("wheel")
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-    options = ("--no-deps", "--no-index", "--no-build-isolation", "-q")
-    run(*pip, "wheel", *options, "-w", str(folder), str(ROOT))
-    (wheel,) = folder.glob("cnnviz-*.whl")
-    run(*pip, "install", *options, "--target", str(folder / "site"), str(wheel))
-    return folder / "site"
-
-
-def test_downloaded_scripts_run_elsewhere(site, cache, wheel_folder, tmp_path):
-    """Each script alone in an empty folder, with the library from the wheel."""
-    environment = os.environ | {
-        "PYTHONPATH": str(wheel_folder),
-        "MPLBACKEND": "agg",
-        "OMP_NUM_THREADS": "1",
-    }
-
-    def run_download(script):
-        (download,) = site.glob(f"_downloads/*/{script.name}")
-        folder = tmp_path / script.stem
-        folder.mkdir()
-        (folder / script.name).write_bytes(download.read_bytes())
-        checked = (
-            f"import cnnviz, runpy; assert {str(wheel_folder)!r} in cnnviz.__file__; "
-            f"runpy.run_path({script.name!r}, run_name='__main__')"
-        )
-        run(sys.executable, "-c", checked, cwd=folder, env=environment)
-        return [path.name for path in folder.iterdir()] == [script.name]
-
-    with ThreadPoolExecutor(2) as pool:
-        left_nothing = list(pool.map(run_download, SCRIPTS))
-    assert all(left_nothing)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

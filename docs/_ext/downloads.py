@@ -81,7 +81,7 @@ def script(text, needed):
 
 
 def notebook(text, needed):
-    """Install what a notebook needs in its first cell; take the version of Python out."""
+    """Install what a notebook needs in its first cell; drop the version of Python."""
     content = json.loads(text)
     content["metadata"]["language_info"].pop("version", None)
     add_code_cell(content, FIRST_CELL.format(**needed))

@@ -25,8 +25,7 @@ from publish import LIBRARY, files, hashes, read_json, sha256, write_json
 logger = logging.getLogger(__name__)
 
 EXTENSIONS = [
-    Path(__file__).with_name(f"{name}.py")
-    for name in ("figures", "live", "narrow")
+    Path(__file__).with_name(f"{name}.py") for name in ("figures", "live", "narrow")
 ]
 PACKAGES = ("contourpy", "matplotlib", "numpy", "opencv-python-headless", "pillow")
 PACKAGES += ("sphinx-gallery", "torch", "torchvision")
