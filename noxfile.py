@@ -21,6 +21,8 @@ ENVIRONMENT = ROOT / ".nox" / "dev"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 SITE = ROOT / "docs" / "_build" / "html"
 DOCTREES = SITE.with_name("doctrees")
+LOCK = ROOT / "docs" / "requirements.txt"
+NEED_THE_SITE = ("downloads", "rebuild", "site")
 BUILD = ["-n", "-T", "-W", "--keep-going", "-d", str(DOCTREES), "docs", str(SITE)]
 
 
@@ -76,6 +78,20 @@ def serve(session):
 def site(session):
     """Build the site, measure it by public tools; needs npm, Java and Chromium."""
     python(session, "-m", "sphinx", *BUILD)
+    measure(session)
+
+
+@nox.session(default=False)
+def hosted(session):
+    """Build and measure the site that is hosted: of locked packages, by their hashes."""
+    session.install("--require-hashes", "-r", str(LOCK))
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+    session.run("python", "-m", "sphinx", *BUILD)
+    measure(session)
+
+
+def measure(session):
+    """Measure the built site by tools from the npm registry."""
     tools = ROOT / ".nox" / "site"
     shutil.copytree(ROOT / "tests" / "site", tools, dirs_exist_ok=True)
     with session.chdir(tools):
@@ -103,3 +119,44 @@ def lint(session):
     session.install(*nox.project.dependency_groups(groups, "lint"))
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session):
+    """Lock the packages that the hosted site is built of; `-- --upgrade` renews them."""
+    session.install("uv")
+    options = ("--universal", "--generate-hashes", "--no-header", "--no-annotate")
+    options += ("--python-version", "3.11", "--group", "docs", "-o", str(LOCK))
+    compile_lock = ("uv", "pip", "compile", "-q", *options)
+    session.run(*compile_lock, "pyproject.toml", *session.posargs)
+
+
+@nox.session(default=False)
+def audit(session):
+    """Look for known vulnerabilities in the locked packages; needs a network."""
+    session.install("pip-audit")
+    locked = ("--disable-pip", "--require-hashes", "-r", str(LOCK))
+    session.run("pip-audit", *locked, *session.posargs)
+
+
+@nox.session(default=False)
+def lowest(session):
+    """Test the library with the oldest packages that it admits."""
+    session.install("uv")
+    groups = ("--group", "tests", "--resolution", "lowest-direct")
+    python_here = ("--python", str(Path(session.bin) / "python"))
+    session.run("uv", "pip", "install", "-q", *python_here, *groups, "-e", ".")
+    without_site = [f"--ignore=tests/test_{name}.py" for name in NEED_THE_SITE]
+    session.run("pytest", *without_site, *session.posargs)
+
+
+@nox.session(default=False)
+def package(session):
+    """Build wheel and sdist, and check what they hold and say."""
+    session.install("build", "check-wheel-contents", "twine")
+    built = Path(session.create_tmp()).resolve()
+    shutil.rmtree(built)
+    session.run("python", "-m", "build", "-o", str(built), str(ROOT))
+    files = sorted(map(str, built.iterdir()))
+    session.run("twine", "check", "--strict", *files)
+    session.run("check-wheel-contents", *[name for name in files if ".whl" in name])

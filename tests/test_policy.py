@@ -1,0 +1,146 @@
+"""The content security policy, tried: what gets into a page neither runs nor tells.
+
+Each attack is made by a script of the page's own, as one would be that markup from
+elsewhere had become part of. A server on another port counts what reaches it.
+"""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+PAGES = ["gallery/filters/040_sobel.html", "search.html"]
+
+ADD = "const it = document.createElement('{tag}'); {set}; document.body.append(it);"
+HTML = "document.querySelector('article').insertAdjacentHTML('beforeend', `{html}`);"
+
+ATTACKS = {
+    "inline script": ADD.format(tag="script", set="it.textContent = 'broken = 1'"),
+    "inline handler": HTML.format(html="<img src=x onerror='broken = 1'>"),
+    "handler that needs no error": HTML.format(
+        html="<details open ontoggle='broken = 1'>d</details>"
+    ),
+    "javascript: link": HTML.format(html="<a id=a href='javascript:broken = 1'>a</a>")
+    + "document.getElementById('a').click();",
+    "eval": "eval('broken = 1');",
+    "Function": "new Function('broken = 1')();",
+    "timer of text": "setTimeout('broken = 1');",
+    "script from elsewhere": ADD.format(tag="script", set="it.src = there + 'a.js'"),
+    "script of data": ADD.format(tag="script", set="it.src = 'data:,broken = 1'"),
+    "module": "import(there + 'a.mjs').catch(() => 0);",
+    "worker of a blob": "new Worker(URL.createObjectURL(new Blob(['fetch(1)'])));",
+    "picture": "new Image().src = there + 'a.png?' + document.title;",
+    "style": HTML.format(html="<p style='background: url(${there}a)'>p</p>"),
+    "style sheet": ADD.format(
+        tag="link", set="it.rel = 'stylesheet', it.href = there + 'a.css'"
+    ),
+    "inline style": ADD.format(
+        tag="style", set="it.textContent = `body { background: url(${there}b) }`"
+    ),
+    "font": "new FontFace('f', `url(${there}a.woff)`).load().catch(() => 0);",
+    "fetch": "fetch(there).catch(() => 0);",
+    "beacon": "navigator.sendBeacon(there, 'x');",
+    "socket": "new WebSocket(there.replace('http', 'ws'));",
+    "frame": ADD.format(tag="iframe", set="it.src = there"),
+    "frame of markup": ADD.format(
+        tag="iframe", set="it.srcdoc = '<script>parent.broken = 1</script>'"
+    ),
+    "object": ADD.format(tag="object", set="it.data = there + 'a.pdf'"),
+    "film": ADD.format(tag="video", set="it.src = there + 'a.mp4'"),
+    "base": ADD.format(tag="base", set="it.href = there")
+    + "new Image().src = '_static/favicon.png';",
+    "form": HTML.format(html="<form id=f action='${there}'></form>")
+    + "document.getElementById('f').submit();",
+}
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    """Serve another origin; return its address and what it was asked for."""
+    asked = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.end_headers()
+            self.wfile.write(b"broken = 1")
+
+        def do_POST(self):
+            self.do_GET()
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", asked
+        server.shutdown()
+
+
+def attack(page, code, there):
+    """Let the page itself run an attack; return which rules of the policy it broke.
+
+    Not in the evaluation, which a debugger frees from the policy.
+    """
+    return page.evaluate(
+        f"""(there) => new Promise((done) => {{
+          const rules = [];
+          const told = (event) => rules.push(event.effectiveDirective);
+          addEventListener("securitypolicyviolation", told);
+          setTimeout(() => {{
+            try {{ {code} }} catch (error) {{ rules.push(error.name); }}
+          }});
+          setTimeout(() => {{
+            removeEventListener("securitypolicyviolation", told);
+            done(rules);
+          }}, 60);
+        }})""",
+        there,
+    )
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_that_gets_into_a_page_runs_or_tells(
+    open_page, address, elsewhere, path
+):
+    there, asked = elsewhere
+    page = open_page(address + path)
+    held = {name: attack(page, code, there) for name, code in ATTACKS.items()}
+    page.wait_for_timeout(300)
+    open_page.said.clear()  # Chromium tells the console of each attack
+    assert page.url == address + path
+    assert page.evaluate("window.broken") is None
+    assert asked == []
+    unheld = [name for name, rules in held.items() if not rules]
+    assert unheld == ["frame of markup"]  # which is told of inside the frame
+
+
+def test_the_attacks_succeed_without_a_policy(open_page, tmp_path, elsewhere):
+    """Else the test above would prove nothing."""
+    there, asked = elsewhere
+    path = tmp_path / "page.html"
+    path.write_text("<!doctype html><title>t</title><body><article></article>")
+    page = open_page(path.as_uri())
+    for name in sorted(ATTACKS.keys() - {"base", "form", "module", "worker of a blob"}):
+        before = len(asked)
+        page.evaluate("delete window.broken")
+        assert attack(page, ATTACKS[name], there) == [], name
+        page.wait_for_timeout(100)
+        ran = page.evaluate("window.broken") is not None
+        assert ran or len(asked) > before, name
+    open_page.said.clear()
+    asked.clear()
+
+
+@pytest.mark.parametrize("page_name", ["gallery/filters/040_sobel.html"])
+def test_markup_in_an_address_is_refused_as_text(open_page, address, page_name):
+    markup = "<img src=x onerror=broken=1>"
+    for setting in ("kernel", "at", "picture", "view", "unknown"):
+        page = open_page(f"{address}{page_name}#kernel-playground?{setting}={markup}")
+        figure = page.locator("cnn-kernel-playground")
+        figure.evaluate("figure => figure.ready.then(() => true)")
+        assert page.evaluate("window.broken") is None
+        inside = "figure => figure.shadowRoot.querySelectorAll('[onerror]').length"
+        assert figure.evaluate(inside) == 0
