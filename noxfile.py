@@ -83,7 +83,7 @@ def site(session):
 
 @nox.session(default=False)
 def hosted(session):
-    """Build and measure the site that is hosted: of locked packages, by their hashes."""
+    """Build and measure the hosted site: of locked packages, by their hashes."""
     session.install("--require-hashes", "-r", str(LOCK))
     session.install("--no-deps", "--no-build-isolation", "-e", ".")
     session.run("python", "-m", "sphinx", *BUILD)
@@ -123,7 +123,7 @@ def lint(session):
 
 @nox.session(default=False)
 def lock(session):
-    """Lock the packages that the hosted site is built of; `-- --upgrade` renews them."""
+    """Lock what the hosted site is built of; `-- --upgrade` renews it."""
     session.install("uv")
     options = ("--universal", "--generate-hashes", "--no-header", "--no-annotate")
     options += ("--python-version", "3.11", "--group", "docs", "-o", str(LOCK))
@@ -141,13 +141,17 @@ def audit(session):
 
 @nox.session(default=False)
 def lowest(session):
-    """Test the library with the oldest packages that it admits."""
+    """Test the library with the oldest packages that it admits.
+
+    Their warnings of what newer ones deprecate are not ours.
+    """
     session.install("uv")
     groups = ("--group", "tests", "--resolution", "lowest-direct")
     python_here = ("--python", str(Path(session.bin) / "python"))
     session.run("uv", "pip", "install", "-q", *python_here, *groups, "-e", ".")
     without_site = [f"--ignore=tests/test_{name}.py" for name in NEED_THE_SITE]
-    session.run("pytest", *without_site, *session.posargs)
+    warn = ("-o", "filterwarnings=")
+    session.run("pytest", *warn, *without_site, *session.posargs)
 
 
 @nox.session(default=False)

@@ -19,11 +19,8 @@ from urllib.request import urlopen
 from zipfile import Path as ZipPath
 from zipfile import ZipFile
 
-import nbclient
 import nbformat
 import pytest
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 from packaging.requirements import Requirement
 
 from hosting import run
@@ -117,8 +114,8 @@ def installed(wheel, environment, tmp_path_factory):
 
 
 def make_environment(folder, environment, *packages):
-    """Make a virtual environment that sees the installed packages, but not cnnviz."""
-    venv.create(folder, with_pip=True)
+    """Make an environment that sees what is installed, pip too, but not cnnviz."""
+    venv.create(folder)
     paths = sysconfig.get_paths("venv", {"base": str(folder), "platbase": str(folder)})
     Path(paths["purelib"], "installed.pth").write_text(INSTALLED)
     python = Path(paths["scripts"], "python")
@@ -165,43 +162,24 @@ def test_other_ways_to_run_a_script(way, request, downloads, environment, tmp_pa
     in_an_empty_folder([SCRIPTS[0].name], downloads, tmp_path, run_it)
 
 
-class OwnKernel(AsyncKernelManager):
-    """Starts kernels with a Python that is not the tests' own."""
-
-    python = None
-
-    @property
-    def kernel_spec(self):
-        """Return how a kernel is started."""
-        start = [self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=start, language="python", display_name="own")
-
-
 def test_notebooks_run_and_install_what_they_need(downloads, environment, tmp_path):
     """The first one finds nothing installed, the others what the first one left."""
     python = make_environment(tmp_path / "environment", environment)
     missing = "import importlib.util as i; assert not i.find_spec('cnnviz')"
     run(python, "-c", missing, env=environment, cwd=tmp_path)
-    manager = type("Kernel", (OwnKernel,), {"python": python})
+    jupyter = environment | {"JUPYTER_PATH": str(tmp_path / "jupyter")}
+    kernel = tmp_path / "jupyter" / "kernels" / "own" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    start = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel.write_text(json.dumps({"argv": start, "display_name": "own"}))
+    nbclient = (sys.executable, "-c", "import nbclient.cli as cli; cli.main()")
 
     def execute(name, place):
-        notebook = nbformat.reads(downloads[name].decode(), 4)
-        first = notebook.cells[0]
-        assert "%pip install" in first.source
-        client = nbclient.NotebookClient(
-            notebook,
-            timeout=600,
-            kernel_manager_class=manager,
-            resources={"metadata": {"path": str(place)}},
-        )
-        client.execute(env=environment)
-        pictures = [
-            output
-            for cell in notebook.cells[1:]
-            for output in cell.get("outputs", [])
-            if "image/png" in output.get("data", {})
-        ]
-        assert pictures
+        run(*nbclient, "--kernel_name=own", "--inplace", name, cwd=place, env=jupyter)
+        cells = nbformat.read(place / name, 4).cells
+        assert "%pip install" in cells[0].source
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        assert any("image/png" in output.get("data", {}) for output in outputs)
 
     names = [f"{script.stem}.ipynb" for script in SCRIPTS]
     (tmp_path / "first").mkdir()

@@ -7,7 +7,7 @@ is never stretched.
 import itertools
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.patches import Rectangle
 
 from cnnviz._validation import as_array, describe, invalid
@@ -35,7 +35,9 @@ __all__ = [
     "plot_overlay",
 ]
 
-_HEAT = LinearSegmentedColormap.from_list("heat", [(ACCENT, 0.0), (ACCENT, 0.85)])
+_HEAT = LinearSegmentedColormap.from_list(
+    "heat", [to_rgba(ACCENT, 0.0), to_rgba(ACCENT, 0.85)]
+)
 
 
 def draw_pixels(ax, pixels, white, **options):
