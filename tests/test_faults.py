@@ -5,7 +5,6 @@ import pickle
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -35,25 +34,6 @@ def own_cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("CNNVIZ_CACHE", str(folder))
     return folder
-
-
-@pytest.fixture
-def mount(tmp_path):
-    """Return a function that mounts a small disk, or changes how it is mounted."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-
-    def mount(options):
-        try:
-            command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
-            subprocess.run(command, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"disks can't be mounted here ({error})")
-        return disk
-
-    yield mount
-    while os.path.ismount(disk):
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def leftovers(folder):
