@@ -5,6 +5,7 @@ folder (see `cache_folder`) and from then on only checks that it is whole.
 """
 
 import atexit
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -30,6 +31,7 @@ DATA = Path(__file__).with_name("data")
 
 PNG_BIT_DEPTH = 24  # where the PNG header has it
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_BLACK_IS_ZERO = 258, 262, 1
+TIFF_SAMPLE_FORMAT, SIGNED = 339, 2
 
 # SHA-256 of the raw files, as their authors published them.
 MNIST_FILES = {
@@ -155,8 +157,11 @@ def read_image(path):
     is applied, an animation gives its first frame. Colour profiles are ignored.
 
     Images of 32 bits a channel, integer or float, are refused: no value of theirs is
-    known to be white. So are 16-bit grey TIFFs that use fewer bits or count from
-    white.
+    known to be white. So are signed values, and 16-bit grey TIFFs that use fewer bits
+    or count from white.
+
+    The checksums of a PNG are compared. Most other formats have none: of damage that
+    still can be decoded, nothing is known.
 
     Parameters
     ----------
@@ -274,10 +279,13 @@ def _unpack_mnist(folder):
         try:
             _write(path, _packaged(name))
         except OSError:
-            # Windows refuses to replace a file that another process has just put
-            # there and is reading.
+            # Another process was faster: it took the part-file for one left behind,
+            # or Windows refuses to replace a file that is being read.
             if _sha256(path) != expected:
                 raise
+        for left in path.parent.glob(f"{name}.*.part"):  # by a process that was killed
+            with contextlib.suppress(OSError):
+                left.unlink()
         if found is not None:
             warnings.warn(
                 f"the file {str(path)!r} was damaged and has been replaced",
@@ -323,6 +331,11 @@ def _decode(data):
     """Return the bytes of an image file as an upright RGB image."""
     image = Image.open(io.BytesIO(data))
     image.load()
+    if image.format == "PNG":
+        _check_png(image, data)
+        _scale_key(image, data[PNG_BIT_DEPTH])
+    if image.format == "TIFF" and SIGNED in image.tag_v2.get(TIFF_SAMPLE_FORMAT, ()):
+        raise ValueError("its values can be negative")
     if image.mode == "F" or image.mode.startswith("I"):
         image = _to_eight_bits(image, _grey_16(image))
     elif image.format == "PNG" and data[PNG_BIT_DEPTH] == 16:
@@ -332,6 +345,22 @@ def _decode(data):
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
+
+
+def _check_png(image, data):
+    """Refuse a PNG that is damaged where `load` does not look."""
+    Image.open(io.BytesIO(data)).verify()  # the checksums of pixels, and the end
+    if image.mode == "P":
+        palette = image.palette
+        colours = len(palette.palette) // len(palette.mode) if palette else 0
+        if image.getextrema()[1] >= colours:
+            raise ValueError(f"a pixel has a colour beyond the palette's {colours}")
+
+
+def _scale_key(image, depth):
+    """Give the transparent grey of 2 or 4 bits the range that Pillow gives pixels."""
+    if image.mode == "L" and depth < 8 and "transparency" in image.info:
+        image.info["transparency"] *= 255 // (2**depth - 1)
 
 
 def _to_eight_bits(image, values):

@@ -6,8 +6,7 @@ without a loader an epoch takes less time.
 
 import hashlib
 import inspect
-import os
-import tempfile
+import io
 import time
 import warnings
 from collections.abc import Iterable
@@ -25,6 +24,8 @@ from cnnviz._validation import as_integer, as_number, describe, invalid
 from cnnviz.datasets import cache_folder
 
 __all__ = ["Evaluation", "History", "evaluate", "fit"]
+
+CHECKSUM = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,12 @@ def fit(
         If an argument is of the wrong kind, shape or range, or the weights do not stay
         finite. The model is then as it was before.
 
+    Warns
+    -----
+    UserWarning
+        If a kept result is damaged, so that the model is trained again, or if the
+        result cannot be kept.
+
     References
     ----------
     I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019.
@@ -133,8 +140,7 @@ def fit(
     if not cache:
         return _train(model, images, labels, **settings, progress=progress)
     path = cache_folder() / "trained" / f"{_key(model, images, labels, settings)}.pt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with _locked(path):
         history = _load(model, path)
         if history is None:
             history = _train(model, images, labels, **settings, progress=progress)
@@ -362,9 +368,14 @@ def _load(model, path):
     if not path.exists():
         return None
     try:
-        kept = torch.load(path, weights_only=True)
+        content = path.read_bytes()
+        checksum, content = content[:CHECKSUM], content[CHECKSUM:]
+        if _checksum(path, content) != checksum:
+            raise ValueError("another checksum")
+        kept = torch.load(io.BytesIO(content), weights_only=True)
         history = History(**kept["history"])
-        model.load_state_dict(kept["model"])
+        with _undone_on_failure(model):
+            model.load_state_dict(kept["model"])
     except Exception as error:
         warnings.warn(
             f"the trained network {path} is damaged ({type(error).__name__}): "
@@ -378,12 +389,43 @@ def _load(model, path):
 
 def _save(model, history, path):
     """Keep a result: written aside, then moved into place in one step."""
-    kept = {"model": _copy_state(model), "history": asdict(history)}
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    file = io.BytesIO()
+    torch.save({"model": _copy_state(model), "history": asdict(history)}, file)
+    content = file.getvalue()
+    part = path.with_suffix(".part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(kept, file)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        try:
+            part.write_bytes(_checksum(path, content) + content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        warnings.warn(
+            f"the trained network cannot be kept as {path} ({error})", stacklevel=3
+        )
+
+
+def _checksum(path, content):
+    """Return a hash that says that this content, whole, belongs to this path."""
+    return hashlib.sha256(path.name.encode() + content).digest()
+
+
+@contextmanager
+def _locked(path):
+    """Keep other processes from training the same network meanwhile."""
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        warnings.warn(
+            f"{lock.lock_file} cannot be locked ({error}): other processes may train "
+            "the same network meanwhile",
+            stacklevel=4,
+        )
+        yield
+    else:
+        try:
+            yield
+        finally:
+            lock.release()

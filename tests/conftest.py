@@ -1,7 +1,8 @@
-"""What all tests share: no windows, no figures left open, one cache, site, browser."""
+"""What tests share: no windows, no figures left open, cache, disks, site, browser."""
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,6 +36,25 @@ def cache(tmp_path_factory):
 def close_figures():
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def mount(tmp_path):
+    """Return a function that mounts a small disk, or changes how it is mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(options):
+        try:
+            command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"disks can't be mounted here ({error})")
+        return disk
+
+    yield mount
+    while os.path.ismount(disk):
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -142,3 +142,34 @@ def test_accents_are_legible_on_both_grounds(color, ground):
 @pytest.mark.parametrize("ground", ["#ffffff", "#131416"])
 def test_frames_are_visible_on_both_grounds(ground):
     assert contrast(_style.FRAME, ground) > 3
+
+
+MARKUP = ["$\\frac$", "<img src=x onerror=alert(1)>", "</script>", "a\n\nb", "a\u202eb"]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph 8238")
+@pytest.mark.parametrize("text", MARKUP)
+def test_names_and_titles_are_shown_as_they_are(text):
+    layer = nn.Sequential(nn.ReLU())
+    layer.add_module("x" + text.replace(".", ""), nn.ReLU())
+    pair = [0.5, 0.5]
+    results = [
+        plotting.plot_image(PIXELS, title=text),
+        plotting.plot_images([PIXELS], [text], suptitle=text),
+        plotting.plot_boxes(PIXELS, [0, 0, 2, 2], labels=[text]),
+        plotting.plot_kernels({text: SIGNED}),
+        plotting.plot_feature_maps(STACK, titles=[text] * 5),
+        plotting.plot_digits(PIXELS[None], [text], predictions=[text]),
+        plotting.plot_pixel_values(PIXELS, title=text),
+        plotting.plot_history({text: [1, 2], "b": [1, 9]}, title=text, xlabel=text),
+        plotting.plot_history({text: [1, 2], "b": [1, 2]}, ylabel=text),
+        plotting.plot_confusion_matrix(np.eye(2), labels=[text, "b"]),
+        plotting.plot_probabilities({text: pair, "b": pair}, labels=[text, "b"]),
+        plotting.plot_architecture(layer, (1, 2, 2), title=text),
+    ]
+    for result in results:
+        figure = result if isinstance(result, Figure) else result.figure
+        figure.canvas.draw()
+        shown = [t for t in figure.findobj(Text) if text in t.get_text()]
+        assert shown
+        assert not any(t.get_parse_math() for t in shown)

@@ -320,6 +320,26 @@ def test_a_full_disk_is_survived(book, limit):
     assert site_of(book) == whole
 
 
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_a_small_disk_is_survived(built_book, mount, share):
+    """A real one, on which this share of the new site has room."""
+    disk = mount("size=64M")
+    book = shutil.copytree(built_book, disk / "book")
+    whole = site_of(book)
+    edit(book / "cnnviz" / "base.py", "2", "5")
+    room = int(share * sum(map(len, whole.values())))
+    mount(f"remount,size={shutil.disk_usage(disk).used + room}")
+    done, _ = build(book)
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr
+    assert site_of(book) == whole
+    mount("remount,size=64M")
+    edit(book / "cnnviz" / "base.py", "5", "2")
+    done, _ = build(book)
+    assert done.returncode == 0, done.stderr
+    assert site_of(book) == whole
+
+
 def test_a_failing_page_fails_the_build_and_runs_again(book):
     whole = site_of(book)
     text = script(book, "first").read_text()

@@ -96,7 +96,7 @@ class KernelPlayground extends cnnviz.Figure {
 		}`;
 
 	async start({ pictures, kernels, snippets }) {
-		Object.assign(this, { pictures: {}, last: {}, snippets });
+		Object.assign(this, { pictures: { __proto__: null }, last: {}, snippets });
 		for (const [name, { source, grey }] of Object.entries(pictures)) {
 			this.#add(name, await cnnviz.readPicture(source), grey);
 		}
@@ -126,7 +126,7 @@ class KernelPlayground extends cnnviz.Figure {
 	}
 
 	#add(name, planes, grey) {
-		if (!this.pictures[name]) this.form.elements.picture.add(new Option(name));
+		if (!this.pictures[name]) this.form.elements.picture.add(new Option(name, name));
 		this.pictures[name] = { grey: [grey ? planes[0] : cnnviz.grey(planes)], colours: !grey && planes };
 		this.last = {};
 	}

@@ -40,7 +40,7 @@ class PixelInspector extends cnnviz.Figure {
 			this.pictures.set(name, grey ? planes.slice(0, 1) : planes);
 		}
 		const choice = this.form.elements.picture;
-		choice.replaceChildren(...[...this.pictures.keys()].map((name) => new Option(name)));
+		choice.replaceChildren(...[...this.pictures.keys()].map((name) => new Option(name, name)));
 		choice.parentElement.hidden = this.pictures.size === 1;
 		this.whole = new cnnviz.Picture(this.find(".whole"), {
 			label: "The picture",

@@ -87,7 +87,7 @@ class ReceptiveField extends cnnviz.Figure {
 		for (const net of Object.values(nets)) [net.picture] = await cnnviz.readPicture(net.source);
 		this.nets = nets;
 		const net = this.find("select");
-		net.append(...Object.keys(nets).map((name) => new Option(name)));
+		net.append(...Object.keys(nets).map((name) => new Option(name, name)));
 		const begin = () => {
 			const { list, picture } = nets[net.value];
 			this.layers = read(list, picture);

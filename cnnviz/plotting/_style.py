@@ -25,11 +25,15 @@ FRAME, HAIRLINE = "#808080", 0.5
 """Colour and width (points) of frames: mid-grey, the same on both grounds."""
 MUTED = "#666666"
 """Text of second rank."""
+VERBATIM = {"parse_math": False}
+"""Names and titles are no formulas, whatever signs are in them."""
 DIVERGING = "RdBu_r"
 """Signed values: blue is negative, white zero, red positive."""
 
 _PICTURE_HEIGHT = 4.2
 _NARROWEST = _LARGEST_PANEL = 3.6
+_TALLEST_PANEL, _LOWEST = 9, 0.5
+_LONGEST = 50
 _PAD, _BAR_WIDTH = 0.04, 0.65
 
 
@@ -47,11 +51,12 @@ def picture_axes(ax, shape, title=None, *, bar=False, largest_cell=math.inf):
 
     No cell is larger than `largest_cell` inches.
     """
+    shape = _drawn(shape)
     around = 2 * _PAD + _BAR_WIDTH * bar
     cell = min((WIDTH - around) / shape[1], _PICTURE_HEIGHT / shape[0], largest_cell)
     width = max(_NARROWEST, shape[1] * cell + around)
     height = shape[0] * cell + 2 * _PAD + _title_height(TITLE, title)
-    return new_axes(ax, (width, height))
+    return new_axes(ax, (width, max(height, _LOWEST)))
 
 
 def grid(shapes, columns=None, *, titles=(), suptitle=None, bar=False, bars=False):
@@ -68,26 +73,44 @@ def grid(shapes, columns=None, *, titles=(), suptitle=None, bar=False, bars=Fals
     panel = min(_LARGEST_PANEL, (WIDTH - _BAR_WIDTH * bar) / columns)
     picture = max(panel - 2 * _PAD - _BAR_WIDTH * bars, 0.2)
     around = 2 * _PAD + _title_height(title_size(columns), any(titles) or None)
+    ratios = [height / width for height, width in map(_drawn, shapes)]
     heights = [
-        around + picture * max(h / w for h, w in shapes[first : first + columns])
+        around + min(picture * max(ratios[first : first + columns]), _TALLEST_PANEL)
         for first in range(0, count, columns)
     ]
     width = max(_NARROWEST, panel * columns + _BAR_WIDTH * bar)
-    height = sum(heights) + _title_height(TITLE, suptitle)
-    figure, axes = _subplots(len(heights), columns, (width, height), heights)
+    height = max(sum(heights) + _title_height(TITLE, suptitle), _LOWEST)
+    # Compressed, a wide picture beside a tall one would make both small.
+    layout = "compressed" if max(ratios) < 4 * min(ratios) else "constrained"
+    size = width, height
+    figure, axes = _subplots(len(heights), columns, size, heights, layout)
     if suptitle is not None:
-        figure.suptitle(suptitle, fontsize=TITLE)
+        figure.suptitle(suptitle, fontsize=TITLE, **VERBATIM)
     for ax in axes.flat[count:]:
         ax.remove()
     return figure, list(axes.flat[:count])
 
 
+def _drawn(shape):
+    """Return the height and width of a picture as drawn, in cells.
+
+    A picture many times as long as wide would be thinner than a pixel of the screen:
+    its cells are not drawn square.
+    """
+    height, width = shape[:2]
+    return max(height, width / _LONGEST), max(width, height / _LONGEST)
+
+
 def frame(ax, title=None):
     """Give a picture its title and a hairline frame, and take its ticks away."""
     ax.set(xticks=[], yticks=[])
+    shape = abs(np.subtract(*ax.get_ylim())), abs(np.subtract(*ax.get_xlim()))
+    height, width = _drawn(shape)
+    if (height, width) != shape:
+        ax.set(aspect="auto", box_aspect=height / width)
     ax.spines[:].set(color=FRAME, linewidth=HAIRLINE)
     if title is not None:
-        ax.set_title(title, fontsize=title_size(_columns(ax)))
+        ax.set_title(title, fontsize=title_size(_columns(ax)), **VERBATIM)
     return ax
 
 
@@ -99,12 +122,18 @@ def finish(ax, title=None, xlabel=None, ylabel=None):
     ax.grid(axis="y", color=FRAME, linewidth=HAIRLINE, alpha=0.4)
     ax.set_axisbelow(True)
     if title is not None:
-        ax.set_title(title, fontsize=TITLE)
+        ax.set_title(title, fontsize=TITLE, **VERBATIM)
     if xlabel is not None:
-        ax.set_xlabel(xlabel, fontsize=LABEL)
+        ax.set_xlabel(xlabel, fontsize=LABEL, **VERBATIM)
     if ylabel is not None:
-        ax.set_ylabel(ylabel, fontsize=LABEL)
+        ax.set_ylabel(ylabel, fontsize=LABEL, **VERBATIM)
     return ax
+
+
+def legend(ax):
+    """Name what was drawn with labels."""
+    for text in ax.legend(fontsize=TICK, frameon=False).get_texts():
+        text.set(**VERBATIM)
 
 
 def title_size(columns):
@@ -123,7 +152,7 @@ def color_bar(mappable, axes):
     return bar
 
 
-def _subplots(rows, columns, figsize, heights=None):
+def _subplots(rows, columns, figsize, heights=None, layout="compressed"):
     """Return a new figure and its axes, without space between them but for pads."""
     figure, axes = plt.subplots(
         rows,
@@ -131,7 +160,7 @@ def _subplots(rows, columns, figsize, heights=None):
         figsize=figsize,
         height_ratios=heights,
         squeeze=False,
-        layout="compressed",
+        layout=layout,
     )
     figure.get_layout_engine().set(w_pad=_PAD, h_pad=_PAD, wspace=0, hspace=0)
     return figure, axes

@@ -17,6 +17,7 @@ from cnnviz.plotting._style import (
     FRAME,
     HAIRLINE,
     TICK,
+    VERBATIM,
     as_limit,
     as_pixels,
     as_titles,
@@ -62,7 +63,8 @@ def plot_image(image, ax=None, *, title=None):
     Returns
     -------
     matplotlib.axes.Axes
-        The axes that hold the picture.
+        The axes that hold the picture. Of pictures more than 50 times as long as wide,
+        pixels are not drawn square, so that there is something to see.
 
     Raises
     ------
@@ -333,5 +335,6 @@ def _draw_box(ax, box, label, color, above):
             fontsize=TICK,
             fontweight="bold",
             color="white",
+            **VERBATIM,
             bbox={"boxstyle": "square,pad=0.15", "facecolor": color, "linewidth": 0},
         )

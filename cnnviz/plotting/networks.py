@@ -16,6 +16,7 @@ from cnnviz.plotting._style import (
     SECOND,
     TICK,
     TITLE,
+    VERBATIM,
 )
 
 __all__ = ["plot_architecture"]
@@ -69,7 +70,9 @@ def plot_architecture(model, input_shape, *, title=None):
     ax = figure.add_axes((0, 0, 1, 1), xlim=(0, _WIDTH), ylim=(height, 0))
     ax.set_axis_off()
     if title is not None:
-        ax.text(_WIDTH / 2, 0.2, title, ha="center", va="center", fontsize=TITLE)
+        ax.text(
+            _WIDTH / 2, 0.2, title, ha="center", va="center", fontsize=TITLE, **VERBATIM
+        )
     _write(ax, top - 0.24, "layer", "output", color=MUTED, fontsize=TICK)
     _write(ax, top - 0.09, "", "parameters", fontsize=TICK)
     _rule(ax, top)
@@ -99,7 +102,7 @@ def _write_layer(ax, y, name, about, shape, parameters):
 def _write(ax, y, left, right, **style):
     """Write a line: words to the left, in this style, and numbers to the right."""
     size = style.setdefault("fontsize", LABEL)
-    words = ax.text(_NAME, y, left, va="center", **style)
+    words = ax.text(_NAME, y, left, va="center", **style, **VERBATIM)
     numbers = ax.text(_NUMBERS, y, right, ha="right", va="center", fontsize=size)
     free = numbers.get_window_extent().x0 - 0.05 * ax.figure.dpi
     while left and words.get_window_extent().x1 > free:

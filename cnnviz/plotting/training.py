@@ -11,10 +11,12 @@ from cnnviz.plotting._style import (
     COLORS,
     LABEL,
     TICK,
+    VERBATIM,
     WIDTH,
     as_titles,
     finish,
     frame,
+    legend,
     new_axes,
 )
 
@@ -129,8 +131,8 @@ def plot_confusion_matrix(matrix, ax=None, *, title=None, labels=None):
     )
     write_values(image, matrix, lambda count: str(count or ""))
     frame(ax, title)
-    ax.set_xticks(range(len(matrix)), labels, fontsize=TICK)
-    ax.set_yticks(range(len(matrix)), labels, fontsize=TICK)
+    ax.set_xticks(range(len(matrix)), labels, fontsize=TICK, **VERBATIM)
+    ax.set_yticks(range(len(matrix)), labels, fontsize=TICK, **VERBATIM)
     ax.tick_params(length=0)
     ax.set_xlabel("predicted", fontsize=LABEL)
     ax.set_ylabel("true", fontsize=LABEL)
@@ -248,9 +250,9 @@ def plot_probabilities(probabilities, ax=None, *, labels=None, title=None):
     finish(ax, title, ylabel="probability")
     ax.set_ylim(0, 1.12)
     ax.set_yticks([0, 0.5, 1])
-    ax.set_xticks(range(classes), labels, fontsize=TICK)
+    ax.set_xticks(range(classes), labels, fontsize=TICK, **VERBATIM)
     if named:
-        ax.legend(fontsize=TICK, frameon=False)
+        legend(ax)
     return ax
 
 
@@ -270,7 +272,7 @@ def _name_curves(ax, curves):
     ends = np.sort([values[-1] for _, values in curves.values()])
     low, high = ax.get_ylim()
     if len(ends) > 1 and np.diff(ends).min() < 0.07 * (high - low):
-        ax.legend(fontsize=TICK, frameon=False)
+        legend(ax)
         return
     for line in ax.lines[-len(curves) :]:
         ax.annotate(
@@ -281,6 +283,7 @@ def _name_curves(ax, curves):
             va="center",
             fontsize=LABEL,
             fontweight="bold",
+            **VERBATIM,
             color=line.get_color(),
             annotation_clip=False,
         )

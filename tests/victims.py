@@ -1,0 +1,107 @@
+"""What processes do that a test starts in order to kill them.
+
+Each function is called by its name in a process of its own: see `run_victim`.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from cnnviz import datasets
+
+
+def run_victim(call, cache, *arguments):
+    """Start a process that calls a function of this module with strings."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import victims; "
+    code += "getattr(victims, sys.argv[2])(*sys.argv[3:])"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(Path(__file__).parent), call, *arguments],
+        env={**os.environ, "CNNVIZ_CACHE": str(cache)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def die(*_):
+    """End this process as `kill -9` does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write_half(path, content):
+    """Stand in for `Path.write_bytes`: die in the middle."""
+    with path.open("wb") as file:
+        file.write(content[: len(content) // 2])
+    die()
+
+
+def unpack():
+    """Unpack MNIST, without importing torch."""
+    datasets._unpack_mnist(datasets.cache_folder())
+
+
+def unpack_and_die(moment, count):
+    """Unpack MNIST and die at the file of this number, at this moment."""
+    write, replace = Path.write_bytes, os.replace
+    left = int(count)
+
+    def die_at_last(step, last):
+        def counted(*arguments):
+            nonlocal left
+            left -= 1
+            (step if left else last)(*arguments)
+
+        return counted
+
+    if moment == "moved":
+        os.replace = die_at_last(replace, lambda *a: (replace(*a), die()))
+    elif moment == "written":
+        os.replace = die_at_last(replace, die)
+    else:
+        Path.write_bytes = die_at_last(write, write_half)
+    unpack()
+
+
+def unpack_slowly():
+    """Unpack MNIST, and wait in the middle of its first file."""
+    write = Path.write_bytes
+
+    def write_slowly(path, content):
+        Path.write_bytes = write
+        with path.open("wb") as file:
+            file.write(content[:1000])
+            wait()
+            file.write(content[1000:])
+
+    Path.write_bytes = write_slowly
+    unpack()
+
+
+def wait():
+    """Say where this process is, and wait for a line."""
+    print("in the middle", flush=True)
+    sys.stdin.readline()
+
+
+def train_and_die(moment):
+    """Train, and die while the network is kept; or wait in the third step."""
+    import torch
+    from test_faults import train
+
+    if moment == "half written":
+        Path.write_bytes = write_half
+    elif moment == "written":
+        Path.replace = die
+    else:
+        step, count = torch.optim.AdamW.step, [0]
+
+        def wait_at_third(self):
+            count[0] += 1
+            if count[0] == 3:
+                wait()
+            step(self)
+
+        torch.optim.AdamW.step = wait_at_third
+    train()
