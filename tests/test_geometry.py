@@ -487,6 +487,9 @@ def test_windows_are_followed_through_functions(function):
             ((13, 11), (0, 0), (0, 0)),
         ),
         (lambda x: x.softmax(2), ((13, 1), (0, 1), (0, 0))),
+        (lambda x: x.roll(1, 3), ((1, 11), (1, 0), (0, 0))),
+        (lambda x: x.roll((1, 2), (0, -2)), ((13, 1), (0, 1), (0, 0))),
+        (lambda x: x.roll(5), ((13, 11), (0, 0), (0, 0))),
         (lambda x: x + x.sum(), ((13, 11), (0, 0), (0, 0))),
         (lambda x: x * x.mean(3, keepdim=True), ((1, 11), (1, 0), (0, 0))),
         (lambda x: x[:, :, 3:4] + x, ((13, 1), (0, 1), (0, 0))),
@@ -546,7 +549,6 @@ def fill(x):
     ("function", "message"),
     [
         (lambda x: x.flip(2), "aten::flip"),
-        (lambda x: x.roll(1, 3), "aten::roll"),
         (
             lambda x: nn.functional.interpolate(x, scale_factor=2),
             "aten::upsample_nearest2d",
