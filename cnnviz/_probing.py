@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from cnnviz._validation import as_integer, describe, invalid
 
@@ -22,9 +23,23 @@ def check_model(model):
         raise invalid("model", "a torch.nn.Module", describe(model), TypeError)
 
 
+def check_initialized(model):
+    """Refuse anything but a PyTorch module whose parameters all have a shape."""
+    check_model(model)
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            expected = "initialised (lazy layers are when the model has run once)"
+            raise invalid("model", expected, f"{name!r}, which has no shape yet")
+
+
 def layers_of(model):
     """Return every module by its name; the model itself comes first, as "output"."""
-    return [(name or OUTPUT, module) for name, module in model.named_modules()]
+    layers = [(name or OUTPUT, module) for name, module in model.named_modules()]
+    for name, module in layers:
+        if isinstance(module, torch.jit.ScriptModule):
+            expected = "a model of Python modules: TorchScript calls no hooks"
+            raise invalid("model", expected, f"a scripted or traced {name!r}")
+    return layers
 
 
 def check_layer(name, argument, known):
@@ -84,10 +99,14 @@ def tensors_in(name, value):
 
 @contextmanager
 def evaluating(model):
-    """Put every module into evaluation mode, and back into the mode it was in."""
+    """Put every module into evaluation mode, and back into the mode it was in.
+
+    Only the flags change: the `train` of some models does more, or refuses.
+    """
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
+        for module, _ in modes:
+            module.training = False
         yield
     finally:
         for module, training in modes:

@@ -65,7 +65,8 @@ def as_array(value, name, ndim, shape_words):
     Parameters
     ----------
     value : array_like or torch.Tensor
-        What came in. Tensors are detached and moved to the CPU.
+        What came in. Tensors are detached and moved to the CPU; ``bfloat16``, which
+        NumPy lacks, becomes ``float32``.
     name : str
         The argument's name, for messages.
     ndim : int or tuple of int
@@ -79,7 +80,11 @@ def as_array(value, name, ndim, shape_words):
         The same values and dtype (`bool` becomes `uint8`).
     """
     if hasattr(value, "detach"):
+        if value.is_meta:
+            raise invalid(name, shape_words, "a meta tensor, which has no values")
         value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":
+            value = value.float()
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):

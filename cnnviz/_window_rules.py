@@ -188,7 +188,7 @@ def _transposition(call, grid, place):
 
 @_of_dimension
 def _along_dimension(call, grid, place):
-    """Join, cut or mix along some dimensions; the others stay."""
+    """Join, cut, roll or mix along some dimensions; the others stay."""
     return None if place in _dimensions(call) else grid.placed(call.after, place)
 
 
@@ -261,6 +261,7 @@ _RULES = (
     | _rules("permute", _permutation)
     | _rules("transpose t", _transposition)
     | _rules("cat split split_with_sizes glu _softmax _log_softmax", _along_dimension)
+    | _rules("_safe_softmax roll", _along_dimension)
     | _rules("slice", _slice)
     | _rules("mean sum prod amax amin max min var std", _reduction)
     | _rules("logsumexp linalg_vector_norm select unbind", _reduction)

@@ -22,6 +22,9 @@ class Grid(NamedTuple):
     Unit ``i`` sees `size` pixels from ``start + i * stride`` on. In the tensor,
     `count` units lie `step` elements apart in row-major order, which reshaping leaves
     as it is. Where all units see one window, `stride` and `step` are 0.
+
+    What lies before `first` or from `stop` on, no unit sees: it is padding, or windows
+    before left it out.
     """
 
     size: int
@@ -29,6 +32,8 @@ class Grid(NamedTuple):
     start: int
     count: int
     step: int
+    first: int
+    stop: int
 
     def placed(self, shape, dimension):
         """Return the windows in a dimension of another shape, None if it is longer."""
@@ -38,20 +43,19 @@ class Grid(NamedTuple):
 
     def slid(self, shape, dimension, kernel, stride=1, padding=0, dilation=1):
         """Return the windows of a kernel that slides over the units."""
-        return Grid(
-            self.size + dilation * (kernel - 1) * self.stride,
-            self.stride * stride,
-            self.start - padding * self.stride,
-            shape[dimension],
-            _step(shape, dimension),
-        )
+        size = self.size + dilation * (kernel - 1) * self.stride
+        start = self.start - padding * self.stride
+        stride = self.stride * stride
+        count, step = shape[dimension], _step(shape, dimension)
+        end = start + (count - 1) * stride + size
+        first = min(max(start, self.first), self.stop)
+        stop = max(min(end, self.stop), first)
+        return Grid(size, stride, start, count, step, first, stop)
 
-    def merged(self, length):
-        """Return the window of all units together, inside an image of `length`."""
-        last = self.start + (self.count - 1) * self.stride
-        start = min(max(self.start, 0), length)
-        stop = min(max(last + self.size, start), length)
-        return Grid(stop - start, 0, start, 1, 0)
+    def merged(self):
+        """Return the window of all units together."""
+        first, stop = self.first, self.stop
+        return Grid(stop - first, 0, first, 1, 0, first, stop)
 
 
 class WindowTracker(TorchDispatchMode):
@@ -61,9 +65,12 @@ class WindowTracker(TorchDispatchMode):
 
     def __init__(self, image):
         super().__init__()
-        height, width = self._lengths = image.shape[-2:]
+        height, width = image.shape[-2:]
         self._grids = WeakTensorKeyDictionary()
-        self._grids[image] = Grid(1, 1, 0, height, width), Grid(1, 1, 0, width, 1)
+        self._grids[image] = (
+            Grid(1, 1, 0, height, width, 0, height),
+            Grid(1, 1, 0, width, 1, 0, width),
+        )
 
     def grids(self, tensor):
         """Return the grids along y and x; None for what doesn't depend on the image.
@@ -74,10 +81,8 @@ class WindowTracker(TorchDispatchMode):
             return None
         grids = self._grids[tensor]
         return tuple(
-            grid.merged(length) if place is None else grid
-            for grid, place, length in zip(
-                grids, _places(grids, tensor.shape), self._lengths, strict=True
-            )
+            grid.merged() if place is None else grid
+            for grid, place in zip(grids, _places(grids, tensor.shape), strict=True)
         )
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
@@ -106,9 +111,9 @@ class WindowTracker(TorchDispatchMode):
         along_axes = [], []
         for call, grids in calls:
             for axis, place in enumerate(_places(grids, call.before)):
-                merged = grids[axis].merged(self._lengths[axis])
-                along_axes[axis].append(rule(call, grids[axis], place) or merged)
-        return tuple(map(_united, along_axes, self._lengths))
+                grid = grids[axis]
+                along_axes[axis].append(rule(call, grid, place) or grid.merged())
+        return tuple(map(_united, along_axes))
 
     def _keep(self, tensor, grids):
         """Keep a tensor's grids; refuse a write that would change those of its base."""
@@ -117,16 +122,18 @@ class WindowTracker(TorchDispatchMode):
         self._grids[tensor] = grids
 
 
-def _united(grids, length):
+def _united(grids):
     """Return the windows that hold those of each grid, unit by unit.
 
     Where the units don't correspond, it is one window for all of them.
     """
     if len({(grid.stride, grid.count, grid.step) for grid in grids}) > 1:
-        grids = [grid.merged(length) for grid in grids]
+        grids = [grid.merged() for grid in grids]
     start = min(grid.start for grid in grids)
-    stop = max(grid.start + grid.size for grid in grids)
-    return grids[0]._replace(start=start, size=stop - start)
+    size = max(grid.start + grid.size for grid in grids) - start
+    first = min(grid.first for grid in grids)
+    stop = max(grid.stop for grid in grids)
+    return grids[0]._replace(start=start, size=size, first=first, stop=stop)
 
 
 def _places(grids, shape):

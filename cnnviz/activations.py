@@ -39,7 +39,8 @@ def record_activations(model, x, layers=None):
     TypeError
         If `model` is not a module, or `x` not a tensor or a tuple of tensors.
     ValueError
-        If a name in `layers` is not a layer of the model.
+        If a name in `layers` is not a layer of the model, or layers are scripted or
+        traced.
 
     Whatever the model itself raises passes through. Hooks are removed in any case.
 

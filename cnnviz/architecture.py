@@ -1,9 +1,10 @@
 """What each layer of any PyTorch model is: kind, output shape, parameters.
 
 `summarize` runs the model once on zeros, so that the rows are what happens, not what
-was meant.
+was meant. Blocks of layers can be folded into a row each, by how deep they are nested.
 """
 
+import math
 from typing import NamedTuple
 
 from torch import nn
@@ -19,12 +20,13 @@ from torch.nn.modules.pooling import (
 from cnnviz._probing import (
     as_input_shape,
     blank_input,
-    check_model,
+    check_initialized,
     layers_of,
     run,
     tensors_in,
     watched,
 )
+from cnnviz._validation import as_integer
 
 __all__ = ["LayerSummary", "summarize"]
 
@@ -44,7 +46,15 @@ class LayerSummary(NamedTuple):
     """Its hyper-parameters in short, such as "3×3, stride 2", or empty."""
 
 
-def summarize(model, input_shape):
+class _Layer(NamedTuple):
+    """A module with its name, and how deep it is nested: 0 is the model itself."""
+
+    name: str
+    module: nn.Module
+    depth: int
+
+
+def summarize(model, input_shape, depth=None):
     """Describe the layers of a model in the order in which they run.
 
     Parameters
@@ -54,19 +64,26 @@ def summarize(model, input_shape):
         is and in its dtype; then every module is back in the mode it was in.
     input_shape : tuple of int
         The shape of the input without the batch, such as ``(3, 224, 224)``.
+    depth : int, optional
+        How many levels of modules inside modules to look into: with 1, each module
+        that the model itself holds is one row, with all that is inside. Default: all.
 
     Returns
     -------
     tuple of LayerSummary
-        A row for each call of a module that holds no other modules. Together the rows
-        count every parameter of the model once; see the notes.
+        A row for each call of a module that holds no other modules, or lies at
+        `depth`. Together the rows count every parameter of the model once; see the
+        notes.
 
     Raises
     ------
     TypeError
-        If `model` is not a module or `input_shape` not a tuple of integers.
+        If `model` is not a module, `input_shape` not a tuple of integers, or `depth`
+        not an integer.
     ValueError
-        If the model fails on such an input; the message carries the model's own.
+        If `depth` is less than 1, or the model has layers that are not initialised,
+        scripted or traced, or fails on such an input; then the message carries the
+        model's own.
 
     Notes
     -----
@@ -79,6 +96,9 @@ def summarize(model, input_shape):
     come at the end, with an empty shape and the description "not called". They may
     serve in training only, or their parameters are used by the module around them.
 
+    Lists and dictionaries of modules, such as `torch.nn.ModuleList`, which cannot be
+    called, are no level of their own.
+
     Examples
     --------
     >>> from torch import nn
@@ -88,8 +108,26 @@ def summarize(model, input_shape):
     0 Conv2d (8, 16, 16) 224
     1 ReLU (8, 16, 16) 0
     """
-    check_model(model)
+    limit = math.inf if depth is None else as_integer(depth, "depth", 1)
+    return _rows(*_run_layers(model, input_shape), limit)
+
+
+def summarize_within(model, input_shape, most):
+    """Describe a model as deep as `most` rows allow, and one level at least."""
+    layers, calls = _run_layers(model, input_shape)
+    rows = _rows(layers, calls)
+    for depth in range(max(layer.depth for layer in layers), 0, -1):
+        if len(rows) <= most:
+            break
+        rows = _rows(layers, calls, depth)
+    return rows
+
+
+def _run_layers(model, input_shape):
+    """Return the layers, and each call: its name, the layer, the output's shape."""
+    check_initialized(model)
     shape = as_input_shape(input_shape, "a tuple of integers, such as (3, 224, 224)")
+    layers = _nested_layers(model)
     calls = []
 
     def note(name, module, output):
@@ -97,38 +135,58 @@ def summarize(model, input_shape):
         tensors = (tuple(tensor.shape[1:]) for _, tensor in tensors_in(name, output))
         calls.append((name, module, next(tensors, ())))
 
-    layers = [layer for layer in layers_of(model) if _is_row(layer[1])]
-    with watched(layers, note):
+    with watched([layer[:2] for layer in layers], note):
         run(model, blank_input(model, shape))
+    layer_of = {layer.module: layer for layer in layers}
+    return layers, [(name, layer_of[module], shape) for name, module, shape in calls]
 
+
+def _nested_layers(model):
+    """Return all layers with their depths; the model itself comes first."""
+    (name, model), *inner = layers_of(model)
+    layers, depths = [_Layer(name, model, 0)], {"": 0}
+    for name, module in inner:
+        can_be_called = type(module).forward is not nn.Module.forward
+        depths[name] = depths[name.rpartition(".")[0]] + can_be_called
+        layers.append(_Layer(name, module, depths[name]))
+    return layers
+
+
+def _rows(layers, calls, limit=math.inf):
+    """Return the rows of a summary; those at the limit count all that is inside."""
     counted = set()
+
+    def count_new(layer):
+        """Count the parameters of a layer's row that no earlier row has."""
+        parameters = layer.module.parameters(recurse=layer.depth == limit)
+        new = [p for p in parameters if id(p) not in counted]
+        counted.update(map(id, new))
+        return sum(parameter.numel() for parameter in new)
+
     rows = [
         LayerSummary(
             name,
-            type(module).__name__,
+            type(layer.module).__name__,
             output_shape,
-            _count_new(module, counted),
-            _description(module, output_shape),
+            count_new(layer),
+            _description(layer.module, output_shape),
         )
-        for name, module, output_shape in calls
+        for name, layer, output_shape in calls
+        if _is_row(layer, limit)
     ]
-    for name, module in layers:
-        if parameters := _count_new(module, counted):
-            kind = type(module).__name__
-            rows.append(LayerSummary(name, kind, (), parameters, "not called"))
+    for layer in layers:
+        if _is_row(layer, limit) and (parameters := count_new(layer)):
+            kind = type(layer.module).__name__
+            rows.append(LayerSummary(layer.name, kind, (), parameters, "not called"))
     return tuple(rows)
 
 
-def _is_row(module):
-    """Tell whether a module is a leaf or holds parameters itself."""
-    return not list(module.children()) or bool(list(module.parameters(recurse=False)))
-
-
-def _count_new(module, counted):
-    """Count a module's own parameters that aren't in `counted`, and put them there."""
-    new = [p for p in module.parameters(recurse=False) if id(p) not in counted]
-    counted.update(map(id, new))
-    return sum(parameter.numel() for parameter in new)
+def _is_row(layer, limit):
+    """Tell whether a layer is a leaf, holds parameters itself, or is at the limit."""
+    if layer.depth >= limit:
+        return layer.depth == limit
+    own = layer.module.parameters(recurse=False)
+    return not list(layer.module.children()) or bool(list(own))
 
 
 def _description(module, output_shape):

@@ -11,8 +11,8 @@ import torch
 from cnnviz._probing import (
     as_input_shape,
     blank_input,
+    check_initialized,
     check_layer,
-    check_model,
     evaluating,
     layers_of,
     run,
@@ -188,7 +188,8 @@ def receptive_field(model, input_shape):
         If `model` is not a module or `input_shape` not a tuple of integers.
     ValueError
         If the model fails on such an image, or uses an operation whose windows are
-        not known here (transposed convolution, interpolation, rolling, …).
+        not known here (transposed convolution, interpolation, flipping, …), or has
+        layers that are not initialised, scripted or traced.
 
     Notes
     -----
@@ -200,7 +201,8 @@ def receptive_field(model, input_shape):
     rows and columns any more (global pooling, fully connected layers); where each sees
     the whole map, as after squeeze-and-excitation or statistics over the map (group
     and instance normalisation); and where their windows make no regular grid, as in
-    adaptive pooling from 9 to 7.
+    adaptive pooling from 9 to 7, or in attention between the units of one part of the
+    map.
 
     References
     ----------
@@ -217,7 +219,7 @@ def receptive_field(model, input_shape):
     >>> field.window(0, 5, image_size=(28, 28))
     (0, 9, 3, 13)
     """
-    check_model(model)
+    check_initialized(model)
     shape = as_input_shape(input_shape, "the shape (C, H, W) of an image", ndim=3)
     image = blank_input(model, shape)
     tracker = WindowTracker(image)
@@ -261,7 +263,8 @@ def effective_receptive_field(model, x, layer):
     ------
     TypeError, ValueError
         If `x` is not such a batch, finite and not empty, or the model has no such
-        layer, or the layer doesn't depend on `x`.
+        layer, or the layer doesn't depend on `x`, or layers are not initialised,
+        scripted or traced.
 
     Whatever the model itself raises passes through.
 
@@ -278,7 +281,8 @@ def effective_receptive_field(model, x, layer):
     >>> field.shape, int((field > 0).sum())
     ((9, 9), 25)
     """
-    check_model(model)
+    check_initialized(model)
+    layers = layers_of(model)
     if not isinstance(x, torch.Tensor) or not x.is_floating_point():
         expected = "a floating-point tensor (N, C, H, W)"
         raise invalid("x", expected, describe(x), TypeError)
@@ -290,9 +294,9 @@ def effective_receptive_field(model, x, layer):
         """Keep the centre of each tensor now: later operations may work in place."""
         for part, tensor in tensors_in(name, output):
             middle = (size // 2 for size in tensor.shape[2:])
-            centres[part] = tensor[:, :, *middle].sum()
+            centres[part] = tensor[..., *middle].sum()
 
-    with evaluating(model), torch.enable_grad(), watched(layers_of(model), note):
+    with evaluating(model), torch.enable_grad(), watched(layers, note):
         model(pixels.clone())
     check_layer(layer, "layer", centres)
     gradient = None

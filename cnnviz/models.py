@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from cnnviz._probing import check_model
+from cnnviz._probing import check_initialized
 from cnnviz._validation import as_array, as_integer, describe, invalid
 
 __all__ = ["CNN", "MLP", "FilterBankNet", "FilterBankStages", "count_parameters"]
@@ -188,13 +188,15 @@ def count_parameters(model):
     ------
     TypeError
         If `model` is not a module.
+    ValueError
+        If it has lazy layers that are not initialised.
 
     Examples
     --------
     >>> count_parameters(MLP())
     669706
     """
-    check_model(model)
+    check_initialized(model)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

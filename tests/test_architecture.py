@@ -63,6 +63,67 @@ def test_rows_of_known_networks_count_each_parameter_once(name, published):
     assert rows[-1].output_shape in [(1000,), ()]
 
 
+@pytest.mark.parametrize("name", ["resnet50", "googlenet", "vit_b_16", "swin_t"])
+@pytest.mark.parametrize("depth", [1, 2, 3, 9])
+def test_folded_rows_count_each_parameter_once(name, depth):
+    options = {"init_weights": False} if name == "googlenet" else {}
+    with torch.device("meta"):
+        model = torchvision.models.get_model(name, **options)
+    rows = summarize(model, (3, 224, 224), depth)
+    assert sum(row.parameters for row in rows) == sum(
+        parameter.numel() for parameter in model.parameters()
+    )
+    assert (rows == summarize(model, (3, 224, 224))) == (depth == 9)
+
+
+def test_resnet_in_blocks():
+    with torch.device("meta"):
+        model = torchvision.models.resnet50()
+    rows = summarize(model, (3, 224, 224), depth=1)
+    # Table 1 of He et al., 2016: the sizes of the outputs of each stage.
+    assert [row[:3] for row in rows] == [
+        ("conv1", "Conv2d", (64, 112, 112)),
+        ("bn1", "BatchNorm2d", (64, 112, 112)),
+        ("relu", "ReLU", (64, 112, 112)),
+        ("maxpool", "MaxPool2d", (64, 56, 56)),
+        ("layer1", "Sequential", (256, 56, 56)),
+        ("layer2", "Sequential", (512, 28, 28)),
+        ("layer3", "Sequential", (1024, 14, 14)),
+        ("layer4", "Sequential", (2048, 7, 7)),
+        ("avgpool", "AdaptiveAvgPool2d", (2048, 1, 1)),
+        ("fc", "Linear", (1000,)),
+    ]
+    blocks = [row.name for row in summarize(model, (3, 224, 224), depth=2)]
+    assert [name for name in blocks if name.startswith("layer4")] == [
+        "layer4.0",
+        "layer4.1",
+        "layer4.2",
+    ]
+
+
+class Listed(nn.Module):
+    """Blocks in a list and a dictionary, one inside the other; one has parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4))
+        blocks = [nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(3)]
+        self.blocks = nn.ModuleList([nn.ModuleDict({"a": blocks[0]}), *blocks[1:]])
+
+    def forward(self, x):
+        return self.blocks[1](self.blocks[0]["a"](x * self.weight))
+
+
+def test_lists_of_modules_are_no_level():
+    rows = summarize(Listed(), (4,), depth=1)
+    assert rows == (
+        LayerSummary("blocks.0.a", "Sequential", (4,), 20, ""),
+        LayerSummary("blocks.1", "Sequential", (4,), 20, ""),
+        LayerSummary("output", "Listed", (4,), 4, ""),
+        LayerSummary("blocks.2", "Sequential", (), 20, "not called"),
+    )
+
+
 def test_parameters_beside_other_modules_have_a_row():
     with torch.device("meta"):
         model = torchvision.models.vit_b_16()
@@ -193,6 +254,18 @@ def test_a_model_that_fails_is_left_as_it_was_and_heard():
     assert isinstance(raised.value.__cause__, RuntimeError)
     assert all(module.training for module in model.modules())
     assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("depth", "error", "message"),
+    [
+        (0, ValueError, "depth must be an integer of at least 1, got 0"),
+        ("all", TypeError, "depth must be an integer, got str 'all'"),
+    ],
+)
+def test_bad_depths_are_refused(depth, error, message):
+    with pytest.raises(error, match=message):
+        summarize(lenet(), (1, 32, 32), depth)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Drawings of networks: they must agree with the model that runs."""
 
+import copy
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -142,8 +144,24 @@ def test_deep_networks_are_tall_and_too_deep_ones_are_refused():
     layers = [nn.Identity() for _ in range(80)]
     figure = plot_architecture(nn.Sequential(*layers), (2,))
     assert words(figure).count("Identity") == 80
-    with pytest.raises(ValueError, match="model must be a network of at most 80"):
+    message = "model must be a network of at most 80 layers or blocks, got 81"
+    with pytest.raises(ValueError, match=message):
         plot_architecture(nn.Sequential(*layers, nn.Identity()), (2,))
+
+
+def test_deep_networks_are_drawn_in_blocks():
+    block = [nn.Linear(2, 2), nn.ReLU()]
+    blocks = [nn.Sequential(*copy.deepcopy(block), nn.Flatten()) for _ in range(27)]
+    model = nn.Sequential(*(nn.Sequential(part) for part in blocks))
+    drawn = words(plot_architecture(model, (2,)))
+    assert drawn.count("Sequential") == 27
+    assert "ReLU" not in drawn
+    assert [drawn[5], drawn[-1]] == ["0.0", str(27 * 6)]
+    assert "0" in words(plot_architecture(model, (2,), depth=1))
+    drawn = words(plot_architecture(model[:26], (2,)))
+    assert drawn.count("ReLU") == 26
+    with pytest.raises(ValueError, match="at most 80 layers or blocks, got 81"):
+        plot_architecture(model, (2,), depth=3)
 
 
 def test_errors_of_the_run_come_through():

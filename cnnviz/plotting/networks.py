@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 from matplotlib.collections import PolyCollection
 
 from cnnviz._validation import invalid
-from cnnviz.architecture import summarize
+from cnnviz.architecture import summarize, summarize_within
 from cnnviz.plotting._style import (
     ACCENT,
     FRAME,
@@ -28,23 +28,26 @@ _HEADER, _TOTAL = 0.45, 0.4
 _LINE = 0.095  # half of the way from a row's first line to its second
 _LARGEST_SIDE, _SPREAD, _RISE = 0.32, 0.5, 0.12
 _LONGEST_BAR, _BAR_HEIGHT = 0.9, 0.12
-_MOST_LAYERS, _MOST_MAPS = 80, 32
+_MOST_ROWS, _MOST_MAPS = 80, 32
 
 
-def plot_architecture(model, input_shape, *, title=None):
+def plot_architecture(model, input_shape, *, depth=None, title=None):
     """Draw a network, layer by layer, as it runs.
 
     Nothing is drawn from memory: shapes and numbers of parameters are those of a run.
     Feature maps are stacks of rectangles in proportion to their sides, one for each
     map (but 32 at most); other outputs are bars whose length grows with the logarithm
-    of the number of units.
+    of the number of units. Of a network of more than 80 layers, blocks are drawn.
 
     Parameters
     ----------
     model : torch.nn.Module
-        A network of at most 80 layers.
+        A network of any depth.
     input_shape : tuple of int
         The shape of its input, as `cnnviz.architecture.summarize` takes it.
+    depth : int, optional
+        How many levels of modules inside modules to look into, as `summarize` takes
+        it. By default as many as 80 rows allow.
     title : str, optional
         The title over the drawing.
 
@@ -55,12 +58,16 @@ def plot_architecture(model, input_shape, *, title=None):
     Raises
     ------
     TypeError, ValueError
-        If the network cannot be run on such an input, or has more layers.
+        If the network cannot be run on such an input, or has more than 80 layers or
+        blocks at `depth`, or at any.
     """
-    layers = summarize(model, input_shape)
-    if len(layers) > _MOST_LAYERS:
-        expected = f"a network of at most {_MOST_LAYERS} layers"
-        raise invalid("model", expected, f"{len(layers)} layers")
+    if depth is None:
+        layers = summarize_within(model, input_shape, _MOST_ROWS)
+    else:
+        layers = summarize(model, input_shape, depth)
+    if len(layers) > _MOST_ROWS:
+        expected = f"a network of at most {_MOST_ROWS} layers or blocks"
+        raise invalid("model", expected, f"{len(layers)} (see `depth`)")
     shapes = [tuple(input_shape), *(layer.output_shape for layer in layers)]
 
     top = _HEADER + 0.35 * (title is not None)
