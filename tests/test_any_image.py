@@ -18,6 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
+
+from cnnviz import live, plotting
+from cnnviz.datasets import read_image
+from cnnviz.kernels import apply_kernel
 from png_files import (
     COLOUR,
     DEPTHS,
@@ -32,10 +36,6 @@ from png_files import (
     png,
     samples_of,
 )
-
-from cnnviz import live, plotting
-from cnnviz.datasets import read_image
-from cnnviz.kernels import apply_kernel
 
 RNG = np.random.default_rng(11)
 COLOURS = RNG.integers(0, 256, (256, 3), np.uint8)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from seen_pixels import box_of_all, check_units, output_and_pixels, positive
 from torch import nn
 
 from cnnviz.activations import record_activations
 from cnnviz.geometry import receptive_field
 from cnnviz.models import count_parameters
 from cnnviz.plotting import plot_architecture, plot_feature_maps
+from seen_pixels import box_of_all, check_units, output_and_pixels, positive
 
 NAMES = torchvision.models.list_models(module=torchvision.models)
 OPTIONS = {

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from victims import run_victim
 
 from cnnviz import datasets, training
 from cnnviz.training import fit
+from victims import run_victim
 
 HERE = Path(__file__).parent
 

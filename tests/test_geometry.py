@@ -6,7 +6,6 @@ import torch
 import torchvision
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from seen_pixels import check_units, output_and_pixels, positive
 from torch import nn
 
 from cnnviz.geometry import (
@@ -15,6 +14,7 @@ from cnnviz.geometry import (
     output_size,
     receptive_field,
 )
+from seen_pixels import check_units, output_and_pixels, positive
 
 # Output size.
 

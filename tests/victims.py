@@ -88,6 +88,7 @@ def wait():
 def train_and_die(moment):
     """Train, and die while the network is kept; or wait in the third step."""
     import torch
+
     from test_faults import train
 
     if moment == "half written":
