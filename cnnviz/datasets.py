@@ -158,7 +158,7 @@ def read_image(path):
 
     Images of 32 bits a channel, integer or float, are refused: no value of theirs is
     known to be white. So are signed values, and 16-bit grey TIFFs that use fewer bits
-    or count from white.
+    or count from white; and EPS, whose files are programs.
 
     The checksums of a PNG are compared. Most other formats have none: of damage that
     still can be decoded, nothing is known.
@@ -330,6 +330,8 @@ def _write(path, content):
 def _decode(data):
     """Return the bytes of an image file as an upright RGB image."""
     image = Image.open(io.BytesIO(data))
+    if image.format == "EPS":
+        raise ValueError("it is a program, which an interpreter would have to run")
     image.load()
     if image.format == "PNG":
         _check_png(image, data)

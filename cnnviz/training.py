@@ -7,6 +7,7 @@ without a loader an epoch takes less time.
 import hashlib
 import inspect
 import io
+import threading
 import time
 import warnings
 from collections.abc import Iterable
@@ -342,13 +343,19 @@ def _check_scores(scores, labels, highest):
         )
 
 
+# `inspect` parses the files of classes, which Python 3.11 fails to do in two threads.
+_PARSING = threading.Lock()
+
+
 def _key(model, images, labels, settings):
     """Return a hash of everything that the result of training depends on."""
     kinds = {type(module) for module in model.modules()}
+    with _PARSING:
+        sources = sorted(inspect.getsource(kind) for kind in kinds)
     digest = hashlib.sha256()
     described = (
         repr(model),
-        sorted(inspect.getsource(kind) for kind in kinds),
+        sources,
         Path(__file__).read_text(encoding="utf-8"),
         sorted(settings.items()),
         torch.__version__,

@@ -483,6 +483,19 @@ def test_what_is_no_image_is_refused(read, content):
     refused(read, content)
 
 
+def test_a_file_that_is_a_program_is_not_run(read, monkeypatch):
+    """PostScript is run by an interpreter that may be installed, or not."""
+    ran = []
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *a: ran.append(a))
+    monkeypatch.setattr("PIL.EpsImagePlugin.has_ghostscript", lambda: True)
+    program = (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    )
+    with pytest.raises(ValueError, match="it is a program"):
+        read(program)
+    assert ran == []
+
+
 @settings(deadline=None, max_examples=200)
 @given(
     st.sampled_from([b"", *TEXTS[1:-2], SIGNATURE, b"\0\0\2\0", b"\n\5\1\1", b"qoif"]),
