@@ -135,7 +135,7 @@ def lock(session):
 def audit(session):
     """Look for known vulnerabilities in the locked packages; needs a network."""
     session.install("pip-audit")
-    locked = ("--disable-pip", "--require-hashes", "-r", str(LOCK))
+    locked = ("--strict", "--disable-pip", "--require-hashes", "-r", str(LOCK))
     session.run("pip-audit", *locked, *session.posargs)
 
 

@@ -23,6 +23,7 @@ import nbformat
 import pytest
 from packaging.requirements import Requirement
 
+import cnnviz
 from hosting import run
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "gallery").glob("*/*.py"))
@@ -212,3 +213,21 @@ def test_notebooks_are_valid_and_name_no_version_of_python(downloads):
         content = json.loads(downloads[f"{script.stem}.ipynb"])
         assert "version" not in content["metadata"]["language_info"]
         nbformat.validate(content)
+
+
+def test_the_wheel_holds_the_library_with_its_data_and_licences_alone(wheel):
+    library = Path(cnnviz.__file__).parent
+    with ZipFile(wheel) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    ours = {
+        path.relative_to(library.parent).as_posix(): path.read_bytes()
+        for path in library.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert {name: held.pop(name) for name in ours} == ours
+    described = f"cnnviz-{cnnviz.__version__}.dist-info"
+    licences = ("LICENSE", "cnnviz/data/LICENSES.md")
+    assert held.keys() == {
+        *(f"{described}/{name}" for name in ("METADATA", "RECORD", "WHEEL")),
+        *(f"{described}/licenses/{name}" for name in licences),
+    }
