@@ -73,13 +73,14 @@ def wheel(downloads, tmp_path_factory):
 def environment(wheel, cache, tmp_path_factory):
     """Return variables under which installers ask nobody but the site."""
     folder = tmp_path_factory.mktemp("packages")
+    ours = {name for name in os.environ if name.startswith(("PIP_", "PYTHON", "UV_"))}
     (metadata,) = (
         path for path in ZipPath(wheel).iterdir() if path.name.endswith(".dist-info")
     )
     for requirement in map(Requirement, PathDistribution(metadata).requires):
         write_empty_wheel(folder, requirement.name)
     return {
-        **{name: value for name, value in os.environ.items() if name[:3] != "PIP"},
+        **{name: value for name, value in os.environ.items() if name not in ours},
         **{"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"},
         **{"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)},
         **{"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(folder), "UV_NO_CONFIG": "1"},
