@@ -112,6 +112,12 @@ def bench(session):
     )
 
 
+@nox.session(venv_backend="none", requires=["dev"], default=False)
+def types(session):
+    """Check with mypy that a user's program is typed by the package, and truly."""
+    python(session, "-m", "pytest", "tests/test_types.py", *session.posargs)
+
+
 @nox.session(default=False)
 def lint(session):
     """Check style with ruff."""
@@ -143,15 +149,15 @@ def audit(session):
 def lowest(session):
     """Test the library with the oldest packages that it admits.
 
-    Their warnings of what newer ones deprecate are not ours.
+    Their warnings of what newer ones deprecate are not ours, nor are their types.
     """
     session.install("uv")
     groups = ("--group", "tests", "--resolution", "lowest-direct")
     python_here = ("--python", str(Path(session.bin) / "python"))
     session.run("uv", "pip", "install", "-q", *python_here, *groups, "-e", ".")
-    without_site = [f"--ignore=tests/test_{name}.py" for name in NEED_THE_SITE]
+    without = [f"--ignore=tests/test_{name}.py" for name in (*NEED_THE_SITE, "types")]
     warn = ("-o", "filterwarnings=")
-    session.run("pytest", *warn, *without_site, *session.posargs)
+    session.run("pytest", *warn, *without, *session.posargs)
 
 
 @nox.session(default=False)

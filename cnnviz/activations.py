@@ -3,9 +3,12 @@
 `record_activations` hooks the layers, runs the model once and unhooks them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 import torch
+from torch import nn
 
 from cnnviz._probing import check_layer, check_model, layers_of, tensors_in, watched
 from cnnviz._validation import describe, invalid
@@ -13,7 +16,11 @@ from cnnviz._validation import describe, invalid
 __all__ = ["record_activations"]
 
 
-def record_activations(model, x, layers=None):
+def record_activations(
+    model: nn.Module,
+    x: torch.Tensor | tuple[torch.Tensor, ...],
+    layers: Iterable[str] | None = None,
+) -> dict[str, torch.Tensor]:
     """Run a model and return what each of its layers output.
 
     Parameters

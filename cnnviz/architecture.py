@@ -4,8 +4,10 @@
 was meant. Blocks of layers can be folded into a row each, by how deep they are nested.
 """
 
+from __future__ import annotations
+
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
@@ -27,6 +29,9 @@ from cnnviz._probing import (
     watched,
 )
 from cnnviz._validation import as_integer
+
+if TYPE_CHECKING:
+    from cnnviz._types import Integer, Sizes
 
 __all__ = ["LayerSummary", "summarize"]
 
@@ -54,7 +59,9 @@ class _Layer(NamedTuple):
     depth: int
 
 
-def summarize(model, input_shape, depth=None):
+def summarize(
+    model: nn.Module, input_shape: Sizes, depth: Integer | None = None
+) -> tuple[LayerSummary, ...]:
     """Describe the layers of a model in the order in which they run.
 
     Parameters

@@ -4,6 +4,8 @@ The package carries MNIST compressed. `mnist` unpacks it on first use into the c
 folder (see `cache_folder`) and from then on only checks that it is whole.
 """
 
+from __future__ import annotations
+
 import atexit
 import contextlib
 import functools
@@ -17,6 +19,7 @@ import uuid
 import warnings
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -24,6 +27,12 @@ import platformdirs
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cnnviz._validation import describe, invalid, one_of
+
+if TYPE_CHECKING:
+    import torch
+    from torchvision.datasets import MNIST
+
+    from cnnviz._types import File, Pixels
 
 __all__ = ["cache_folder", "dog", "mnist", "mnist_tensors", "read_image"]
 
@@ -50,7 +59,7 @@ MNIST_FILES = {
 }
 
 
-def mnist(train=True):
+def mnist(train: bool = True) -> MNIST:
     """Return the MNIST handwritten digits.
 
     On first use they are unpacked into the cache folder. Their checksums are compared
@@ -104,7 +113,7 @@ def mnist(train=True):
     return MNIST(folder, train=train, transform=ToTensor())
 
 
-def mnist_tensors(train=True):
+def mnist_tensors(train: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
     """Return all MNIST digits at once, in order.
 
     Parameters
@@ -128,7 +137,7 @@ def mnist_tensors(train=True):
     return digits.data[:, None].float().div_(255), digits.targets
 
 
-def dog():
+def dog() -> Pixels:
     """Return the photo of a dog that the pages use.
 
     Returns
@@ -148,7 +157,7 @@ def dog():
     return read_image(DATA / "dog.jpg")
 
 
-def read_image(path):
+def read_image(path: File) -> Pixels:
     """Read an image file as RGB.
 
     Whatever the file holds comes out as 8-bit RGB: grey is repeated three times,
@@ -214,7 +223,7 @@ def read_image(path):
     return np.array(image)
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """Return the folder for what can be made again, after making sure of it.
 
     The environment variable ``CNNVIZ_CACHE`` names it; without one it is the user's

@@ -4,9 +4,12 @@
 and measure what the units of any model's layers depend on.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, overload
 
 import torch
+from torch import nn
 
 from cnnviz._probing import (
     as_input_shape,
@@ -22,12 +25,48 @@ from cnnviz._probing import (
 from cnnviz._validation import as_array, as_integer, describe, invalid, one_of
 from cnnviz._windows import WindowTracker
 
+if TYPE_CHECKING:
+    from cnnviz._types import Floats, Integer, Sizes
+
 __all__ = [
     "ReceptiveField",
     "effective_receptive_field",
     "output_size",
     "receptive_field",
 ]
+
+
+@overload
+def output_size(
+    size: Integer,
+    kernel_size: Integer,
+    stride: Integer = 1,
+    padding: Integer | Literal["same", "valid"] = 0,
+    dilation: Integer = 1,
+    ceil_mode: bool = False,
+) -> int: ...
+
+
+@overload
+def output_size(
+    size: Sizes,
+    kernel_size: Integer | Sizes,
+    stride: Integer | Sizes = 1,
+    padding: Integer | Sizes | Literal["same", "valid"] = 0,
+    dilation: Integer | Sizes = 1,
+    ceil_mode: bool = False,
+) -> tuple[int, int]: ...
+
+
+@overload
+def output_size(
+    size: Integer | Sizes,
+    kernel_size: Integer | Sizes,
+    stride: Integer | Sizes = 1,
+    padding: Integer | Sizes | Literal["same", "valid"] = 0,
+    dilation: Integer | Sizes = 1,
+    ceil_mode: bool = False,
+) -> int | tuple[int, int]: ...
 
 
 def output_size(size, kernel_size, stride=1, padding=0, dilation=1, ceil_mode=False):
@@ -130,7 +169,9 @@ class ReceptiveField(NamedTuple):
     start: tuple[int, int]
     """The first pixel of the first unit's window, negative in the padding."""
 
-    def window(self, row, column, image_size=None):
+    def window(
+        self, row: Integer, column: Integer, image_size: Sizes | None = None
+    ) -> tuple[int, int, int, int]:
         """Return the pixels that one unit sees.
 
         Parameters
@@ -162,7 +203,7 @@ class ReceptiveField(NamedTuple):
         return *first, *last
 
 
-def receptive_field(model, input_shape):
+def receptive_field(model: nn.Module, input_shape: Sizes) -> dict[str, ReceptiveField]:
     """Return what the units of each layer of a model see of the input.
 
     Parameters
@@ -237,7 +278,7 @@ def receptive_field(model, input_shape):
     return fields
 
 
-def effective_receptive_field(model, x, layer):
+def effective_receptive_field(model: nn.Module, x: torch.Tensor, layer: str) -> Floats:
     """Measure how much each input pixel matters to the centre unit of a layer.
 
     Parameters

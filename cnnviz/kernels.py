@@ -4,12 +4,19 @@ All kernels are read-only float64 arrays. They are applied as convolutional
 networks apply theirs: by cross-correlation, without flipping the kernel.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import cv2
 import numpy as np
 
 from cnnviz._validation import as_array, as_integer, invalid, one_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from cnnviz._types import Floats, Integer
 
 __all__ = [
     "BOX_BLUR",
@@ -32,7 +39,7 @@ __all__ = [
 ]
 
 
-def _kernel(rows):
+def _kernel(rows: ArrayLike) -> Floats:
     kernel = np.array(rows, dtype=np.float64)
     kernel.setflags(write=False)
     return kernel
@@ -94,7 +101,7 @@ EMBOSS = _kernel([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 From GIMP's manual, "Convolution Matrix".
 """
 
-KERNELS = {
+KERNELS: dict[str, Floats] = {
     "identity": IDENTITY,
     "Sobel x": SOBEL_X,
     "Sobel y": SOBEL_Y,
@@ -111,7 +118,7 @@ KERNELS = {
 """Every named kernel, by the name that pages show."""
 
 
-def edge_bank():
+def edge_bank() -> Floats:
     """Return the four 4 × 4 edge kernels of the article.
 
     In order: brighter on the right, brighter on the left, brighter at the bottom,
@@ -134,15 +141,15 @@ _PAD_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge"}
 
 
 def apply_kernel(
-    image,
-    kernel,
-    stride=1,
-    padding="same",
+    image: ArrayLike,
+    kernel: ArrayLike,
+    stride: Integer = 1,
+    padding: Literal["same", "valid"] | Integer = "same",
     *,
-    dilation=1,
-    padding_mode="zeros",
-    convolution=False,
-):
+    dilation: Integer = 1,
+    padding_mode: Literal["zeros", "reflect", "replicate"] = "zeros",
+    convolution: bool = False,
+) -> Floats:
     """Slide a kernel over an image: at each place, multiply and add.
 
     Values are computed in float64 and never clipped, so negative responses and
@@ -251,13 +258,13 @@ def _padding(padding, span):
 class Gradient(NamedTuple):
     """The gradient of an image: four float64 arrays of the image's shape."""
 
-    x: np.ndarray
+    x: Floats
     """Derivative along x, positive where brightness grows to the right."""
-    y: np.ndarray
+    y: Floats
     """Derivative along y, positive where brightness grows downwards."""
-    magnitude: np.ndarray
+    magnitude: Floats
     """Steepness: ``sqrt(x² + y²)``."""
-    angle: np.ndarray
+    angle: Floats
     """Direction of growing brightness, in degrees in (−180, 180].
 
     0 points right and 90 points down. Where `magnitude` is 0 the angle means
@@ -265,7 +272,7 @@ class Gradient(NamedTuple):
     """
 
 
-def gradient(image):
+def gradient(image: ArrayLike) -> Gradient:
     """Return the gradient of an image by Sobel's kernels.
 
     The image is continued by reflection at its border, so that the border itself

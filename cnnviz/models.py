@@ -4,13 +4,20 @@ All take batches ``(N, C, H, W)``. Layers carry the names that figures and
 `cnnviz.activations.record_activations` show.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 
 from cnnviz._probing import check_initialized
 from cnnviz._validation import as_array, as_integer, describe, invalid
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from cnnviz._types import Integer
 
 __all__ = ["CNN", "MLP", "FilterBankNet", "FilterBankStages", "count_parameters"]
 
@@ -54,7 +61,7 @@ class FilterBankNet(nn.Module):
     ((1, 4, 25, 25), (1, 4, 12, 12))
     """
 
-    def __init__(self, kernels, pool_size=2):
+    def __init__(self, kernels: ArrayLike, pool_size: Integer = 2) -> None:
         kernels = as_array(kernels, "kernels", 3, "a stack of kernels (K, kh, kw)")
         pool_size = as_integer(pool_size, "pool_size", 1)
         super().__init__()
@@ -64,7 +71,12 @@ class FilterBankNet(nn.Module):
         self.relu = nn.ReLU()
         self.pool = nn.MaxPool2d(pool_size)
 
-    def forward(self, x):
+    if TYPE_CHECKING:
+
+        def __call__(self, x: torch.Tensor) -> FilterBankStages:
+            """Run `forward`; of modules in general, PyTorch gives no type."""
+
+    def forward(self, x: torch.Tensor) -> FilterBankStages:
         """Return all three stages.
 
         Parameters
@@ -92,7 +104,12 @@ class FilterBankNet(nn.Module):
 class _Digits(nn.Sequential):
     """Layers in a row that take digits and say so when they get something else."""
 
-    def forward(self, x):
+    if TYPE_CHECKING:
+
+        def __call__(self, x: torch.Tensor) -> torch.Tensor:
+            """Run `forward`; of modules in general, PyTorch gives no type."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return one score (logit) a class.
 
         Parameters
@@ -124,7 +141,7 @@ class MLP(_Digits):
     "Understanding CNNs through visualisations in PyTorch", 2019.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.flatten = nn.Flatten()
         self.fc1 = nn.Linear(28 * 28, 512)
@@ -157,7 +174,7 @@ class CNN(_Digits):
     6018
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 8, 5, bias=False)
         self.pool1 = nn.MaxPool2d(2)
@@ -171,7 +188,7 @@ class CNN(_Digits):
         self.fc = nn.Linear(16 * 4 * 4, 10)
 
 
-def count_parameters(model):
+def count_parameters(model: nn.Module) -> int:
     """Return how many numbers training may change in a model.
 
     Parameters

@@ -4,6 +4,8 @@ Data are two tensors, images and labels: a set of this size fits into memory, an
 without a loader an epoch takes less time.
 """
 
+from __future__ import annotations
+
 import hashlib
 import inspect
 import io
@@ -14,15 +16,20 @@ from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from filelock import FileLock
+from torch import nn
 from tqdm import tqdm
 
 from cnnviz._probing import check_model, evaluating
 from cnnviz._validation import as_integer, as_number, describe, invalid
 from cnnviz.datasets import cache_folder
+
+if TYPE_CHECKING:
+    from cnnviz._types import Integer, Number
 
 __all__ = ["Evaluation", "History", "evaluate", "fit"]
 
@@ -33,30 +40,30 @@ CHECKSUM = hashlib.sha256().digest_size
 class History:
     """What happened while a model was trained."""
 
-    loss: list
+    loss: list[float]
     """Mean cross-entropy of each step's batch, in nats."""
-    learning_rate: list
+    learning_rate: list[float]
     """The learning rate of each step."""
     seconds: float
     """How long training took; as measured then, where it was read from the cache."""
-    snapshots: dict = field(default_factory=dict)
+    snapshots: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
     """The model's `state_dict` by the number of steps taken."""
 
 
 def fit(
-    model,
-    images,
-    labels,
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
     *,
-    epochs=2,
-    batch_size=256,
-    learning_rate=0.02,
-    weight_decay=0.01,
-    seed=0,
-    snapshots=(),
-    cache=False,
-    progress=True,
-):
+    epochs: Integer = 2,
+    batch_size: Integer = 256,
+    learning_rate: Number = 0.02,
+    weight_decay: Number = 0.01,
+    seed: Integer = 0,
+    snapshots: Iterable[Integer] = (),
+    cache: bool = False,
+    progress: bool = True,
+) -> History:
     """Train a classifier with AdamW and a one-cycle learning rate.
 
     The model is trained in place and left in evaluation mode. With the same model,
@@ -239,39 +246,45 @@ class Evaluation:
     """True classes, (N,) int64."""
 
     @property
-    def predictions(self):
+    def predictions(self) -> torch.Tensor:
         """The class with the highest score, (N,) int64."""
         return self.logits.argmax(dim=1)
 
     @property
-    def probabilities(self):
+    def probabilities(self) -> torch.Tensor:
         """Softmax of the scores, (N, K) float32 that sum to 1 along K."""
         return self.logits.softmax(dim=1)
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """The share of images classified rightly, 0–1."""
         return (self.predictions == self.labels).double().mean().item()
 
     @property
-    def loss(self):
+    def loss(self) -> float:
         """Mean cross-entropy in nats."""
         return F.cross_entropy(self.logits, self.labels).item()
 
     @property
-    def mistakes(self):
+    def mistakes(self) -> torch.Tensor:
         """Indices of the images classified wrongly, (M,) int64."""
         return (self.predictions != self.labels).nonzero().flatten()
 
     @property
-    def confusion_matrix(self):
+    def confusion_matrix(self) -> torch.Tensor:
         """Counts, (K, K) int64: row = true class, column = predicted class."""
         classes = self.logits.shape[1]
         cells = self.labels * classes + self.predictions
         return torch.bincount(cells, minlength=classes**2).view(classes, classes)
 
 
-def evaluate(model, images, labels, *, batch_size=1000):
+def evaluate(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    batch_size: Integer = 1000,
+) -> Evaluation:
     """Run a classifier over images whose classes are known.
 
     The model is run in evaluation mode, without gradients, and left in the mode it

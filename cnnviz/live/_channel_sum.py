@@ -1,11 +1,27 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from cnnviz._validation import as_array, as_number, describe, invalid
 from cnnviz.live._figure import LiveFigure
 from cnnviz.live._packing import pack, pack_maps
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from cnnviz._types import Number
+
 _MOST_MAPS, _MOST_NUMBERS, _LARGEST_KERNEL, _LARGEST_BIAS = 16, 150_000, 5, 1000
 
 
-def channel_sum(maps, kernels, bias=0.0, names=None):
+def channel_sum(
+    maps: ArrayLike,
+    kernels: ArrayLike,
+    bias: Number = 0.0,
+    names: Sequence[str] | None = None,
+) -> LiveFigure:
     """See how a filter makes one map of many: one slice a map, then a sum.
 
     At first all partial maps are added. The reader adds them one by one, then the bias,

@@ -1,16 +1,30 @@
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from cnnviz._validation import as_integer, describe, invalid
 from cnnviz.live._figure import LiveFigure
 from cnnviz.live._packing import as_shipped, pack_network, pack_picture
 from cnnviz.training import evaluate
 
+if TYPE_CHECKING:
+    from cnnviz._types import Integer
+
 MOST = 146  # their picture is 4096 pixels high at most
 
 
-def draw_digit(networks, digits, labels, *, digit=0, centred=False):
+def draw_digit(
+    networks: Mapping[str, nn.Sequential],
+    digits: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    digit: Integer = 0,
+    centred: bool = False,
+) -> LiveFigure:
     """Draw a digit and watch trained networks read it.
 
     At each stroke the figure shows what every layer of the first convolutional network

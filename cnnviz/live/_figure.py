@@ -1,10 +1,19 @@
 """What a live figure is in Python: an element, its settings, and its data."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from cnnviz._types import File
 
 CORE = ("arithmetic", "drawing", "figure")
 
@@ -47,31 +56,36 @@ class LiveFigure:
 
     folder = Path(__file__).parent
 
-    def __init__(self, name, data, settings=None):
+    def __init__(
+        self,
+        name: str,
+        data: dict[str, Any],
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self.name = name
         self.data = data
         self.settings = {k: str(v) for k, v in (settings or {}).items()}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         settings = "".join(f", {k}={v!r}" for k, v in self.settings.items())
         return f"<live figure {self.name}{settings}>"
 
     @property
-    def tag(self):
+    def tag(self) -> str:
         """The name of the custom element."""
         return "cnn-" + self.name.replace("_", "-")
 
     @property
-    def scripts(self):
+    def scripts(self) -> list[Path]:
         """The files that the element needs, in the order in which they must run."""
         return [self.folder / f"{name}.js" for name in (*CORE, self.name)]
 
-    def json(self):
+    def json(self) -> str:
         """Return the data as JSON that can stand in a script of a page."""
         text = json.dumps(self.data, separators=(",", ":"), allow_nan=False)
         return text.replace("<", "\\u003c")
 
-    def save(self, path):
+    def save(self, path: File) -> None:
         """Write one HTML file that holds all the figure needs.
 
         Parameters
@@ -93,7 +107,7 @@ class LiveFigure:
         )
         _write(path, page)
 
-    def save_data(self, path):
+    def save_data(self, path: File) -> None:
         """Write the data as a script, which the element's attribute `src` can name.
 
         Parameters
@@ -128,7 +142,7 @@ class LiveFigure:
         """Return the scripts as elements."""
         return "\n".join(f"<script>{source}</script>" for source in self._sources())
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self._element(" embedded") + "\n" + self._code()
 
 

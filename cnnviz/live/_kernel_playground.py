@@ -1,9 +1,21 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cnnviz._validation import as_array, as_integer, invalid, one_of
 from cnnviz.kernels import KERNELS, SOBEL_X
 from cnnviz.live._figure import LiveFigure
 from cnnviz.live._packing import pack_pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal
+
+    from numpy.typing import ArrayLike
+
+    from cnnviz._types import Integer
 
 VIEWS = ("signed", "coloured", "absolute", "clipped")
 
@@ -46,17 +58,17 @@ print(output.item())
 
 
 def kernel_playground(
-    images,
-    kernel=SOBEL_X,
+    images: ArrayLike | Mapping[str, ArrayLike],
+    kernel: ArrayLike = SOBEL_X,
     *,
-    stride=1,
-    padding=0,
-    dilation=1,
-    view="signed",
-    row=0,
-    column=0,
-    small=False,
-):
+    stride: Integer = 1,
+    padding: Integer = 0,
+    dilation: Integer = 1,
+    view: Literal["signed", "coloured", "absolute", "clipped"] = "signed",
+    row: Integer = 0,
+    column: Integer = 0,
+    small: bool = False,
+) -> LiveFigure:
     """Slide a kernel over a picture, change both, and follow the arithmetic.
 
     What is computed is `torch.nn.functional.conv2d` on pixels from 0 to 255. The reader

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import nn
@@ -7,10 +11,22 @@ from cnnviz.kernels import KERNELS, SOBEL_X
 from cnnviz.live._figure import LiveFigure
 from cnnviz.live._packing import pack, pack_maps
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from cnnviz._types import Integer, Number
+
 _SEEDS, _MOST_NUMBERS, _MOST_STEPS, _HIGHEST_RATE = 10, 150_000, 2000, 1000
 
 
-def learn_kernel(images, target=SOBEL_X, *, rate=1.0, seed=0, steps=500):
+def learn_kernel(
+    images: ArrayLike,
+    target: ArrayLike = SOBEL_X,
+    *,
+    rate: Number = 1.0,
+    seed: Integer = 0,
+    steps: Integer = 500,
+) -> LiveFigure:
     """Watch gradient descent find a kernel from pictures before and after.
 
     The page learns as `torch.optim.SGD` does, by the mean squared difference. A batch

@@ -3,6 +3,7 @@
 import base64
 from copy import deepcopy
 from io import BytesIO
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch import nn
 from cnnviz._probing import check_model
 from cnnviz._validation import invalid
 from cnnviz.plotting._style import as_pixels
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def pack(array):
@@ -36,7 +39,7 @@ def pack_weights(weights):
     return {**pack(levels), "scale": pack(scale)}
 
 
-def as_shipped(model):
+def as_shipped(model: Model) -> Model:
     """Return a copy of a network with the weights that live figures run it with.
 
     Those of convolutions and linear layers are 8-bit numbers times a scale a row. What

@@ -1,9 +1,24 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from cnnviz._validation import as_integer
 from cnnviz.live._figure import LiveFigure
 from cnnviz.live._packing import pack_pictures
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def pixel_inspector(images, row=0, column=0):
+    from numpy.typing import ArrayLike
+
+    from cnnviz._types import Integer
+
+
+def pixel_inspector(
+    images: ArrayLike | Mapping[str, ArrayLike],
+    row: Integer = 0,
+    column: Integer = 0,
+) -> LiveFigure:
     """Point at a pixel and read its value, and those around it.
 
     Parameters

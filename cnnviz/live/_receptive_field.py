@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -8,6 +11,9 @@ from cnnviz._validation import describe, invalid
 from cnnviz.live._figure import LiveFigure
 from cnnviz.live._packing import pack_picture
 from cnnviz.plotting._style import as_pixels
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 ELEMENTWISE = (
     nn.ReLU,
@@ -23,7 +29,10 @@ ELEMENTWISE = (
 )
 
 
-def receptive_field(layers, image):
+def receptive_field(
+    layers: str | nn.Sequential | Mapping[str, str | nn.Sequential],
+    image: ArrayLike | Mapping[str, ArrayLike],
+) -> LiveFigure:
     """Write a list of layers, and see which pixels each unit sees, and the reverse.
 
     The reader can change the list. A layer is ``conv`` or ``pool``, a size and, where

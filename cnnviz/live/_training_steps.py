@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 from collections.abc import Mapping
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,11 +14,22 @@ from cnnviz.live._figure import LiveFigure
 from cnnviz.live._packing import pack_picture, pack_weights
 from cnnviz.training import History, evaluate
 
+if TYPE_CHECKING:
+    from cnnviz._types import Integer
+
 SHADES = 16
 COLUMNS = 32
 
 
-def training_steps(models, images, labels, *, filters=8, digits=12, examples=6):
+def training_steps(
+    models: Mapping[str, tuple[nn.Module, History]],
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    filters: Integer = 8,
+    digits: Integer = 12,
+    examples: Integer = 6,
+) -> LiveFigure:
     """Go through the moments at which the weights of classifiers were kept.
 
     At each, the figure shows some of the first weights of every model, which share of

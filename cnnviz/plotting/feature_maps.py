@@ -1,5 +1,9 @@
 """Signed maps and feature maps: what filters answer."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from cnnviz._validation import as_array, describe, invalid
 from cnnviz.plotting._numbers import write_values
 from cnnviz.plotting._style import (
@@ -12,6 +16,15 @@ from cnnviz.plotting._style import (
     picture_axes,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+    from cnnviz._types import Integer, Number
+
 __all__ = ["plot_feature_maps", "plot_signed"]
 
 
@@ -22,7 +35,14 @@ def draw_signed(ax, values, limit):
     )
 
 
-def plot_signed(values, ax=None, *, title=None, limit=None, colorbar=True):
+def plot_signed(
+    values: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+    limit: Number | None = None,
+    colorbar: bool = True,
+) -> Axes:
     """Show a map of signed values: blue is negative, white zero, red positive.
 
     Parameters
@@ -64,15 +84,15 @@ def plot_signed(values, ax=None, *, title=None, limit=None, colorbar=True):
 
 
 def plot_feature_maps(
-    maps,
+    maps: ArrayLike,
     *,
-    titles=None,
-    shared_scale=True,
-    signed=None,
-    columns=None,
-    limit=None,
-    numbers=False,
-):
+    titles: Sequence[str] | None = None,
+    shared_scale: bool = True,
+    signed: bool | None = None,
+    columns: Integer | None = None,
+    limit: Number | None = None,
+    numbers: bool = False,
+) -> Figure:
     """Show the feature maps of a layer.
 
     Signed maps are blue where negative, white at zero, red where positive. Maps without

@@ -4,7 +4,10 @@ Integers are pixels from 0 to 255, floats from 0 to 1, and are shown as such: co
 is never stretched.
 """
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
@@ -27,6 +30,15 @@ from cnnviz.plotting._style import (
     picture_axes,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+    from cnnviz._types import Arrays, Integer, Labels, Number
+
 __all__ = [
     "plot_boxes",
     "plot_channels",
@@ -48,7 +60,12 @@ def draw_pixels(ax, pixels, white, **options):
     )
 
 
-def plot_image(image, ax=None, *, title=None):
+def plot_image(
+    image: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+) -> Axes:
     """Show one picture.
 
     Parameters
@@ -83,7 +100,13 @@ def plot_image(image, ax=None, *, title=None):
     return frame(ax, title)
 
 
-def plot_images(images, titles=None, *, columns=None, suptitle=None):
+def plot_images(
+    images: Arrays,
+    titles: Sequence[str] | None = None,
+    *,
+    columns: Integer | None = None,
+    suptitle: str | None = None,
+) -> Figure:
     """Show pictures side by side.
 
     Parameters
@@ -116,7 +139,9 @@ def plot_images(images, titles=None, *, columns=None, suptitle=None):
     return figure
 
 
-def plot_channels(image):
+def plot_channels(
+    image: ArrayLike,
+) -> Figure:
     """Show a colour picture and its red, green and blue channels as grey pictures.
 
     Parameters
@@ -141,7 +166,13 @@ def plot_channels(image):
     return plot_images([pixels, red, green, blue], titles, columns=2)
 
 
-def plot_digits(images, labels=None, *, predictions=None, columns=10):
+def plot_digits(
+    images: ArrayLike,
+    labels: Labels | None = None,
+    *,
+    predictions: Labels | None = None,
+    columns: Integer = 10,
+) -> Figure:
     """Show small grey pictures with their labels, and what a network took them for.
 
     Parameters
@@ -187,7 +218,14 @@ def plot_digits(images, labels=None, *, predictions=None, columns=10):
     return figure
 
 
-def plot_boxes(image, boxes, ax=None, *, labels=None, title=None):
+def plot_boxes(
+    image: ArrayLike,
+    boxes: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    labels: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Axes:
     """Mark rectangles of a picture, such as a sliding kernel or a receptive field.
 
     Parameters
@@ -248,7 +286,15 @@ def plot_boxes(image, boxes, ax=None, *, labels=None, title=None):
     return frame(ax, title)
 
 
-def plot_overlay(image, heat, ax=None, *, title=None, limit=None, colorbar=False):
+def plot_overlay(
+    image: ArrayLike,
+    heat: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+    limit: Number | None = None,
+    colorbar: bool = False,
+) -> Axes:
     """Show where something is large on the picture that it belongs to.
 
     The picture is shown in grey, `heat` over it: nothing where it is 0, the full

@@ -1,5 +1,9 @@
 """Kernels: small signed maps with their weights written in."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cnnviz._validation import as_array, describe, invalid
@@ -16,10 +20,25 @@ from cnnviz.plotting._style import (
 )
 from cnnviz.plotting.feature_maps import draw_signed
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+    from cnnviz._types import Arrays, ArraysByName, Integer, Number
+
 __all__ = ["plot_kernel", "plot_kernels"]
 
 
-def plot_kernel(kernel, ax=None, *, title=None, limit=None):
+def plot_kernel(
+    kernel: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+    limit: Number | None = None,
+) -> Axes:
     """Show a kernel: blue weights are negative, red positive, white ones zero.
 
     Parameters
@@ -55,7 +74,13 @@ def plot_kernel(kernel, ax=None, *, title=None, limit=None):
     return ax
 
 
-def plot_kernels(kernels, *, titles=None, columns=None, limit=None):
+def plot_kernels(
+    kernels: Arrays | ArraysByName,
+    *,
+    titles: Sequence[str] | None = None,
+    columns: Integer | None = None,
+    limit: Number | None = None,
+) -> Figure:
     """Show kernels with one scale of colours for all.
 
     Parameters

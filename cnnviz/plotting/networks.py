@@ -1,9 +1,13 @@
 """Networks: every layer with what it is, what it gives and what it learns."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 from matplotlib.collections import PolyCollection
+from torch import nn
 
 from cnnviz._validation import invalid
 from cnnviz.architecture import summarize, summarize_within
@@ -19,6 +23,11 @@ from cnnviz.plotting._style import (
     VERBATIM,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnviz._types import Integer, Sizes
+
 __all__ = ["plot_architecture"]
 
 # Inches, from the left and downwards. Narrow enough for a phone.
@@ -31,7 +40,13 @@ _LONGEST_BAR, _BAR_HEIGHT = 0.9, 0.12
 _MOST_ROWS, _MOST_MAPS = 80, 32
 
 
-def plot_architecture(model, input_shape, *, depth=None, title=None):
+def plot_architecture(
+    model: nn.Module,
+    input_shape: Sizes,
+    *,
+    depth: Integer | None = None,
+    title: str | None = None,
+) -> Figure:
     """Draw a network, layer by layer, as it runs.
 
     Nothing is drawn from memory: shapes and numbers of parameters are those of a run.

@@ -1,6 +1,9 @@
 """Pictures with the number of every pixel written in."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,13 +13,23 @@ from cnnviz.plotting._numbers import shortest, smallest_cell, write_values
 from cnnviz.plotting._style import TITLE, WIDTH, as_pixels, frame, new_axes
 from cnnviz.plotting.images import draw_pixels
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
 __all__ = ["plot_pixel_values"]
 
 _MOST_CELLS = 512
 _LARGEST_CELL = 50  # pixels
 
 
-def plot_pixel_values(image, ax=None, *, title=None, format=None):
+def plot_pixel_values(
+    image: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+    format: str | None = None,
+) -> Axes:
     """Show a grey picture with the value of each pixel written in.
 
     Numbers are white on dark pixels and black on light ones, as large as the cells

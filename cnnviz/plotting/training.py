@@ -1,6 +1,9 @@
 """Training and evaluation: curves, confusions, shifts, probabilities."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -20,6 +23,14 @@ from cnnviz.plotting._style import (
     new_axes,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+    from cnnviz._types import ArraysByName
+
 __all__ = [
     "plot_confusion_matrix",
     "plot_history",
@@ -30,7 +41,14 @@ __all__ = [
 _DASHES = ["-", "--", ":", "-."]
 
 
-def plot_history(histories, ax=None, *, title=None, xlabel="step", ylabel=None):
+def plot_history(
+    histories: ArraysByName,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+    xlabel: str | None = "step",
+    ylabel: str | None = None,
+) -> Axes:
     """Draw curves of training, each with its name at its end.
 
     Where the ends lie too close together, a legend holds the names.
@@ -78,7 +96,13 @@ def plot_history(histories, ax=None, *, title=None, xlabel="step", ylabel=None):
     return ax
 
 
-def plot_confusion_matrix(matrix, ax=None, *, title=None, labels=None):
+def plot_confusion_matrix(
+    matrix: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> Axes:
     """Show which classes are taken for which.
 
     Only the errors are coloured: the right answers, on the diagonal, are so many more
@@ -139,7 +163,12 @@ def plot_confusion_matrix(matrix, ax=None, *, title=None, labels=None):
     return ax
 
 
-def plot_shift_accuracy(accuracy, ax=None, *, title=None):
+def plot_shift_accuracy(
+    accuracy: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+) -> Axes:
     """Show how many pictures are still recognised after they were shifted.
 
     Colours run from 0 to 100 %, so that networks can be compared.
@@ -196,7 +225,13 @@ def plot_shift_accuracy(accuracy, ax=None, *, title=None):
     return ax
 
 
-def plot_probabilities(probabilities, ax=None, *, labels=None, title=None):
+def plot_probabilities(
+    probabilities: ArrayLike | ArraysByName,
+    ax: Axes | None = None,
+    *,
+    labels: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Axes:
     """Draw the probabilities that a network gives to each class.
 
     Parameters
