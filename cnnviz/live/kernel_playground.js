@@ -239,7 +239,7 @@ class KernelPlayground extends cnnviz.Figure {
 		const sum = products.data.reduce((a, b) => a + b);
 		const four = cnnviz.windowOf(row >> 1, column >> 1, { width: 2, height: 2 }, { stride: 2 });
 		const block = cnnviz.relu(cnnviz.crop(map, four));
-		const pooled = block.data.some(isNaN) ? NaN : cnnviz.pool(block, 2, pool).data[0];
+		const pooled = cnnviz.pool(block, 2, pool).data[0];
 		this.unit = { ...state, row, column, sum, relu: Math.max(sum, 0), pooled, patch };
 		this.middle = [height, width].map((v) => (v - 1) / 2);
 
