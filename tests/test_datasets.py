@@ -225,6 +225,7 @@ def test_missing_file_is_unpacked_again_in_silence(own_cache):
     assert_whole(own_cache)
 
 
+@pytest.mark.slow
 def test_several_processes_may_unpack_at_once(tmp_path):
     code = (  # what mnist() does before torchvision, which takes long to import
         "import sys\n"
