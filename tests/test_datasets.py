@@ -1,4 +1,5 @@
 import errno
+import functools
 import gzip
 import hashlib
 import io
@@ -856,3 +857,47 @@ def test_nothing_global_changes_nor_matters(read, monkeypatch, action):
                 read(content)
         assert warnings.filters == before
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+@functools.cache
+def split(train):
+    return datasets.mnist(train), *datasets.mnist_tensors(train)
+
+
+@given(st.booleans(), st.integers(0, 9_999))
+@settings(deadline=None)
+def test_any_digit_is_the_same_alone_and_among_all(train, index):
+    digits, images, labels = split(train)
+    image, label = digits[index]
+    torch.testing.assert_close(images[index], image, rtol=0, atol=0)
+    assert labels[index] == label
+
+
+@given(
+    st.lists(
+        st.text("aB1 é.", min_size=1, max_size=6).filter(lambda t: t.strip(" .")),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_any_folder_may_be_the_cache(tmp_path_factory, parts):
+    folder = tmp_path_factory.mktemp("any").joinpath(
+        *[part.strip(" .") for part in parts]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNVIZ_CACHE", str(folder))
+        assert datasets.cache_folder() == folder
+        assert datasets.cache_folder() == folder
+    assert folder.is_dir()
+    assert not list(folder.iterdir())
+
+
+@given(st.integers(0, 575), st.integers(0, 767))
+@settings(max_examples=10, deadline=None)
+def test_every_read_of_the_photo_gives_the_same_pixels(row, column):
+    expected = cv2.imread(str(DATA / "dog.jpg"), cv2.IMREAD_REDUCED_COLOR_8)
+    photo = datasets.dog()
+    assert photo.shape == (576, 768, 3)
+    block = photo[row // 8 * 8 :, column // 8 * 8 :][:8, :8].mean(axis=(0, 1))
+    reduced = expected[row // 8, column // 8, ::-1]
+    np.testing.assert_allclose(block, reduced, atol=30)
