@@ -893,11 +893,9 @@ def test_any_folder_may_be_the_cache(tmp_path_factory, parts):
 
 
 @given(st.integers(0, 575), st.integers(0, 767))
-@settings(max_examples=10, deadline=None)
-def test_every_read_of_the_photo_gives_the_same_pixels(row, column):
-    expected = cv2.imread(str(DATA / "dog.jpg"), cv2.IMREAD_REDUCED_COLOR_8)
+@settings(max_examples=5, deadline=None)
+def test_what_is_written_into_one_photo_of_the_dog_is_not_in_the_next(row, column):
     photo = datasets.dog()
-    assert photo.shape == (576, 768, 3)
-    block = photo[row // 8 * 8 :, column // 8 * 8 :][:8, :8].mean(axis=(0, 1))
-    reduced = expected[row // 8, column // 8, ::-1]
-    np.testing.assert_allclose(block, reduced, atol=30)
+    before = photo[row, column].copy()
+    photo[row, column] ^= 255
+    np.testing.assert_array_equal(datasets.dog()[row, column], before)
