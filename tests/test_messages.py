@@ -55,7 +55,9 @@ LINES = Path(__file__).with_name("messages.txt").read_text("utf-8").splitlines()
 
 
 @pytest.mark.parametrize(
-    ("call", "said"), list(zip(LINES[::2], LINES[1::2], strict=True))
+    ("call", "said"),
+    list(zip(LINES[::2], LINES[1::2], strict=True)),
+    ids=[str(number) for number in range(1, len(LINES), 2)],
 )
 def test_messages(call, said):
     with pytest.raises((TypeError, ValueError)) as raised:
