@@ -45,6 +45,9 @@ DIGITS, LABELS = torch.arange(2.0).repeat(784).view(2, 1, 28, 28), torch.arange(
 CONV = nn.Sequential()
 CONV.add_module("conv1", nn.Conv2d(1, 1, 3))
 ROW = nn.Sequential(*[nn.ReLU() for _ in range(20)])
+ALIKE = nn.Sequential()
+for number in range(12, 18):
+    ALIKE.add_module(f"relu{number}", nn.ReLU())
 LINEAR = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
 CLASSIFIER = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten(), nn.Linear(676, 3))
 FIELD = geometry.ReceptiveField((3, 3), (1, 1), (0, 0))
