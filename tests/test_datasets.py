@@ -226,7 +226,7 @@ def test_missing_file_is_unpacked_again_in_silence(own_cache):
     assert_whole(own_cache)
 
 
-@pytest.mark.slow
+@pytest.mark.unmutated
 def test_several_processes_may_unpack_at_once(tmp_path):
     code = (  # what mnist() does before torchvision, which takes long to import
         "import sys\n"
@@ -274,6 +274,7 @@ def test_process_that_loses_the_race_takes_the_winner_s_file(own_cache, monkeypa
     assert_whole(own_cache)
 
 
+@pytest.mark.unmutated
 def test_unwritable_cache_gives_way_with_a_warning(unwritable, spare):
     with pytest.warns(RuntimeWarning) as warned:
         digits = datasets.mnist()

@@ -293,7 +293,7 @@ def test_windows_are_what_units_see(parts):
     assume(check_units(field, *output_and_pixels(positive(model), shape)))
 
 
-@pytest.mark.slow
+@pytest.mark.unmutated
 @pytest.mark.parametrize(
     ("name", "layer"),
     [

@@ -160,6 +160,7 @@ def test_a_damaged_result_is_replaced(data, tmp_path, monkeypatch, damage):
     fit(make_model(), *data, cache=True, progress=False)
 
 
+@pytest.mark.unmutated
 def test_two_at_once_train_once(data, tmp_path, monkeypatch):
     monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
     calls = []
