@@ -1,5 +1,6 @@
 """What all tests share: no windows, no figures left open, one cache, one browser."""
 
+import gc
 import json
 import os
 import shutil
@@ -45,6 +46,7 @@ def pytest_collection_modifyitems(items):
         for item in items:
             files[item.path] += times.get(item.nodeid, 0)
         items.sort(key=lambda i: (files[i.path], i.path, times.get(i.nodeid, 0)))
+        gc.freeze()  # each mutant is run in a fork, which shares what nothing touches
 
 
 @pytest.fixture(scope="session", autouse=True)
