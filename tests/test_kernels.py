@@ -301,6 +301,8 @@ def test_reflection_needs_less_padding_than_the_smaller_side(shape):
     image = np.random.default_rng(0).normal(size=shape)
     result = apply_kernel(image, [[1]], padding=1, padding_mode="reflect")
     np.testing.assert_array_equal(result, np.pad(image, 1, "reflect"))
+    single = apply_kernel(image[..., None], [[1]], padding=1, padding_mode="reflect")
+    np.testing.assert_array_equal(single[..., 0], result)
     with pytest.raises(ValueError, match=r"padding must be smaller .*, got 2 for"):
         apply_kernel(image, [[1]], padding=2, padding_mode="reflect")
     for kernel in (np.ones((1, 4)), np.ones((4, 1))):
