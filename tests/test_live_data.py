@@ -101,6 +101,7 @@ def test_pixel_inspector_carries_the_pixels(data):
     image = data.draw(st.sampled_from([levels, levels / 255]))
     row, column = data.draw(st.integers(0, 9)), data.draw(st.integers(0, 9))
     figure = live.pixel_inspector({3: image}, row, column)
+    assert figure.name == "pixel_inspector"
     assert figure.settings == {"at": f"{row},{column}"}
     (name, packed), *rest = figure.data["pictures"].items()
     assert (name, rest) == ("3", [])
@@ -135,6 +136,7 @@ def test_kernel_playground_is_set_as_asked(data):
     image = np.zeros(size, np.uint8)
     arguments = {**windows, "view": view, "row": row, "column": column, "small": small}
     figure = live.kernel_playground({"a": image, "b": image}, kernel, **arguments)
+    assert figure.name == "kernel_playground"
     found = figure.settings
     text = found.pop("kernel")
     weights = [[float(word) for word in line.split(",")] for line in text.split(";")]
@@ -188,6 +190,7 @@ def test_learn_kernel_is_set_as_asked(levels, target, rate, seed, steps):
     np.testing.assert_allclose(
         unpack(figure.data["pictures"]), levels / 255, rtol=1e-6, atol=1e-9
     )
+    assert figure.name == "learn_kernel"
     assert figure.data["steps"] == steps
     assert float(figure.settings["rate"]) == pytest.approx(rate, rel=1e-8)
     assert figure.settings["seed"] == str(seed)

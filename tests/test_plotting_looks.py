@@ -67,6 +67,7 @@ def describe(artist):
                     if g.get_visible()
                 }
                 said += ["|", axis.get_ticklocs(), labels, *sizes, *grid]
+                said += [axis.get_ticklocs(minor=True), axis.label.get_fontsize()]
         case Annotation() | Text():
             said = [artist.get_text(), artist.get_position(), artist.get_fontsize()]
             said += [artist.get_fontweight(), color(artist.get_color())]
