@@ -269,6 +269,7 @@ def test_heat_lies_over_the_grey_picture():
 def test_overlays_share_a_limit_when_told():
     ax = plot_overlay(GREY, np.ones((3, 4)), limit=5)
     assert ax.images[1].get_clim() == (0, 5)
+    assert plot_overlay(GREY, [[1]], limit=0.5).images[1].get_clim() == (0, 0.5)
     assert ax.figure.axes == [ax]
 
 
