@@ -7,6 +7,7 @@ Arguments after ``--`` go to the tool that a session runs, for example
 import hashlib
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import nox
@@ -22,7 +23,8 @@ PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python
 SITE = ROOT / "docs" / "_build" / "html"
 DOCTREES = SITE.with_name("doctrees")
 LOCK = ROOT / "docs" / "requirements.txt"
-NEED_THE_SITE = ("downloads", "rebuild", "site")
+NEED_THE_SITE = ("downloads", "policy", "rebuild", "site")
+SLOW = ("any_model", "faults", "offline", "types")
 BUILD = ["-n", "-T", "-W", "--keep-going", "-d", str(DOCTREES), "docs", str(SITE)]
 
 
@@ -116,6 +118,54 @@ def bench(session):
 def types(session):
     """Check with mypy that a user's program is typed by the package, and truly."""
     python(session, "-m", "pytest", "tests/test_types.py", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["dev"], default=False)
+def mutants(session):
+    """Change the library in thousands of small ways; the tests must notice 85 %.
+
+    It takes hours. Patterns of names choose among the mutants, for example
+    ``nox -s mutants -- "cnnviz.kernels.*"``; ``tests/mutants.md`` explains what lives.
+    """
+    copy = ROOT / ".nox" / "mutants"
+    shutil.rmtree(copy, ignore_errors=True)
+    left_out = ("__pycache__", "bench", "site")
+    left_out += tuple(f"test_{name}.py" for name in (*NEED_THE_SITE, *SLOW))
+    # Docstrings of mutants are copies, whose examples would run as well.
+    left_out += ("test_docstrings.py",)
+    for folder in ("cnnviz", "tests"):
+        ignore = shutil.ignore_patterns(*left_out)
+        shutil.copytree(ROOT / folder, copy / folder, ignore=ignore)
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    # One thread, since mutants run in forks; and only the plugins that are needed.
+    env = {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    mutmut = (str(PYTHON), "-m", "mutmut")
+    with session.chdir(copy):
+        session.run(*mutmut, "run", *session.posargs, env=env, external=True)
+        results = (*mutmut, "results", "--all", "true")
+        listed = session.run(*results, env=env, external=True, silent=True)
+    share = tally(listed)
+    if share < 0.85:
+        session.error(f"{share:.1%} of the mutants were killed, less than 85 %")
+
+
+def tally(results):
+    """Print what became of the mutants of each module; return the share killed."""
+    modules = {"all": Counter()}
+    for line in results.splitlines():
+        mutant, _, fate = line.strip().partition(": ")
+        if mutant.startswith("cnnviz.") and fate != "not checked":
+            for name in (mutant.rpartition(".")[0], "all"):
+                modules.setdefault(name, Counter())[fate] += 1
+    fates = ("killed", "timeout", "survived", "no tests")
+    print(f"{'module':32}{'mutants':>9}", *(f"{fate:>9}" for fate in fates))
+    for name in sorted(modules):
+        counts = (modules[name].total(), *(modules[name][fate] for fate in fates))
+        print(f"{name:32}", *(f"{count:9}" for count in counts), sep="")
+    found = modules["all"]["killed"] + modules["all"]["timeout"]
+    share = found / max(modules["all"].total(), 1)
+    print(f"{share:.1%} were killed (by a failure or by taking too long)")
+    return share
 
 
 @nox.session(default=False)

@@ -1,11 +1,15 @@
 """What tests share: no windows, no figures left open, cache, disks, site, browser."""
 
+import gc
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
@@ -21,6 +25,34 @@ CHROMIUM = (
     or shutil.which("chromium")
     or shutil.which("google-chrome")
 )
+
+
+# `nox -s mutants` runs the tests thousands of times: the same examples each time, and
+# the first that fails is enough.
+hypothesis.settings.register_profile(
+    "mutants",
+    database=None,
+    deadline=None,
+    derandomize=True,
+    max_examples=25,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the tests that use a browser, for ``-m "not browser"``."""
+    for item in items:
+        if "chromium" in item.fixturenames:
+            item.add_marker("browser")
+    times = Path("mutmut-stats.json")
+    if times.exists():  # mutmut runs the tests, and has measured them: quick ones first
+        times = json.loads(times.read_text())["duration_by_test"]
+        files = Counter()
+        for item in items:
+            files[item.path] += times.get(item.nodeid, 0)
+        items.sort(key=lambda i: (files[i.path], i.path, times.get(i.nodeid, 0)))
+        gc.freeze()  # each mutant is run in a fork, which shares what nothing touches
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -201,7 +201,7 @@ def test_a_layer_without_tensors_has_no_shape():
         (nn.Dropout2d(0.25), "p = 0.25"),
         (nn.BatchNorm2d(4), ""),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_descriptions(layer, description):
     (row,) = summarize(layer, (4, 16, 16))

@@ -1,4 +1,5 @@
 import errno
+import functools
 import gzip
 import hashlib
 import io
@@ -225,6 +226,7 @@ def test_missing_file_is_unpacked_again_in_silence(own_cache):
     assert_whole(own_cache)
 
 
+@pytest.mark.unmutated
 def test_several_processes_may_unpack_at_once(tmp_path):
     code = (  # what mnist() does before torchvision, which takes long to import
         "import sys\n"
@@ -272,6 +274,7 @@ def test_process_that_loses_the_race_takes_the_winner_s_file(own_cache, monkeypa
     assert_whole(own_cache)
 
 
+@pytest.mark.unmutated
 def test_unwritable_cache_gives_way_with_a_warning(unwritable, spare):
     with pytest.warns(RuntimeWarning) as warned:
         digits = datasets.mnist()
@@ -855,3 +858,45 @@ def test_nothing_global_changes_nor_matters(read, monkeypatch, action):
                 read(content)
         assert warnings.filters == before
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+@functools.cache
+def split(train):
+    return datasets.mnist(train), *datasets.mnist_tensors(train)
+
+
+@given(st.booleans(), st.integers(0, 9_999))
+@settings(deadline=None)
+def test_any_digit_is_the_same_alone_and_among_all(train, index):
+    digits, images, labels = split(train)
+    image, label = digits[index]
+    torch.testing.assert_close(images[index], image, rtol=0, atol=0)
+    assert labels[index] == label
+
+
+@given(
+    st.lists(
+        st.text("aB1 é.", min_size=1, max_size=6).filter(lambda t: t.strip(" .")),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_any_folder_may_be_the_cache(tmp_path_factory, parts):
+    folder = tmp_path_factory.mktemp("any").joinpath(
+        *[part.strip(" .") for part in parts]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNVIZ_CACHE", str(folder))
+        assert datasets.cache_folder() == folder
+        assert datasets.cache_folder() == folder
+    assert folder.is_dir()
+    assert not list(folder.iterdir())
+
+
+@given(st.integers(0, 575), st.integers(0, 767))
+@settings(max_examples=5, deadline=None)
+def test_what_is_written_into_one_photo_of_the_dog_is_not_in_the_next(row, column):
+    photo = datasets.dog()
+    before = photo[row, column].copy()
+    photo[row, column] ^= 255
+    np.testing.assert_array_equal(datasets.dog()[row, column], before)

@@ -354,6 +354,9 @@ FUNCTIONS = {
     ).permute(0, 3, 1, 2),
     "broadcast": lambda x: x[:, :1].expand(1, 3, -1, -1) * torch.ones(3, 1, 1).to(x),
     "softmax": lambda x: nn.functional.softmax(x, 1)[:, :1],
+    "batch norm": lambda x: torch.ops.aten._native_batch_norm_legit_no_training(
+        x, None, None, torch.zeros(2).to(x), torch.ones(2).to(x), 0.1, 1e-5
+    )[0],
     "response norm": lambda x: nn.functional.avg_pool2d(
         nn.functional.local_response_norm(x, 2), 2
     ),
@@ -602,3 +605,60 @@ def test_effective_field_of_a_layer_that_sees_nothing_is_refused():
         model = Function(lambda x, constant=constant: constant * 1)
         with pytest.raises(ValueError, match="layer must be a layer that depends on x"):
             effective_receptive_field(model, torch.rand(1, 1, 4, 4), "output")
+
+
+@given(st.data())
+def test_a_window_is_that_of_the_first_unit_moved_by_strides(data):
+    number = st.integers(1, 9)
+    size, stride = data.draw(st.tuples(number, number)), data.draw(pairs(0, 4))
+    stride = stride if isinstance(stride, tuple) else (stride, stride)
+    start = data.draw(st.tuples(st.integers(-9, 9), st.integers(-9, 9)))
+    row, column = data.draw(st.integers(0, 9)), data.draw(st.integers(0, 9))
+    height, width = data.draw(number), data.draw(number)
+    field = ReceptiveField(size, stride, start)
+    top, left, bottom, right = field.window(row, column)
+    assert (bottom - top, right - left) == size
+    assert top == start[0] + row * stride[0]
+    assert left == start[1] + column * stride[1]
+    rows, columns = set(range(top, bottom)), set(range(left, right))
+    top, left, bottom, right = field.window(row, column, (height, width))
+    assert set(range(top, bottom)) == rows & set(range(height))
+    assert set(range(left, right)) == columns & set(range(width))
+    assert 0 <= top <= bottom <= height
+    assert 0 <= left <= right <= width
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(1, 2)), min_size=1, max_size=3),
+    st.integers(11, 16),
+    st.integers(11, 16),
+)
+@settings(max_examples=25, deadline=None)
+def test_effective_field_of_positive_weights_fills_the_window(layers, height, width):
+    model = nn.Sequential(*[nn.Conv2d(1, 1, k, s) for k, s in layers])
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, 0.5, 1)
+    size = (height, width)
+    for kernel, stride in layers:
+        assume(min(size) >= kernel)
+        size = output_size(size, kernel, stride)
+    x = torch.rand(2, 1, height, width)
+    field = effective_receptive_field(model, x, "output")
+    middle = (side // 2 for side in size)
+    window = receptive_field(model, (1, height, width))["output"].window(*middle)
+    inside = np.zeros((height, width), bool)
+    inside[window[0] : window[2], window[1] : window[3]] = True
+    if all(stride <= kernel for kernel, stride in layers):  # else pixels are left out
+        assert ((field > 0) == inside).all()
+    assert not field[~inside].any()
+    assert field.max() == 1
+
+
+def test_effective_field_asks_for_images_where_something_of_all_is_measured():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(18, 4))
+    x = torch.rand(1, 1, 5, 5)
+    field = effective_receptive_field(model, x, "2")
+    pixels = x.clone().requires_grad_()
+    model(pixels).sum().backward()
+    expected = pixels.grad.abs()[0, 0].double()
+    np.testing.assert_allclose(field, expected / expected.max(), rtol=1e-6)

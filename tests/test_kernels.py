@@ -264,3 +264,47 @@ def test_bad_options_are_named():
         gradient(np.zeros((4, 4, 3)))
     with pytest.raises(ValueError, match="image must be at least 2×2, got 1×4"):
         gradient(np.zeros((1, 4)))
+
+
+grey = arrays(
+    np.float64, st.tuples(st.integers(2, 7), st.integers(2, 7)), elements=finite
+)
+
+
+@given(grey)
+def test_gradient_turns_with_the_image(image):
+    x, y, magnitude, angle = gradient(image)
+    expected = scipy.ndimage.sobel(image, axis=1, mode="mirror")
+    np.testing.assert_allclose(x, expected, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(magnitude**2, x**2 + y**2, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        magnitude * np.exp(1j * np.radians(angle)), x + 1j * y, atol=1e-6
+    )
+    turned = gradient(image.T)
+    np.testing.assert_allclose(turned.x, y.T, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(turned.y, x.T, rtol=1e-9, atol=1e-6)
+
+
+@given(grey)
+def test_edge_bank_answers_opposite_edges_with_opposite_signs(image):
+    right, left, bottom, top = (
+        apply_kernel(image, kernel, padding=4) for kernel in edge_bank()
+    )
+    np.testing.assert_allclose(right, -left, atol=1e-6)
+    np.testing.assert_allclose(bottom, -top, atol=1e-6)
+    of_transposed = apply_kernel(image.T, edge_bank()[0], padding=4)
+    np.testing.assert_allclose(bottom, of_transposed.T, rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (5, 2)])
+def test_reflection_needs_less_padding_than_the_smaller_side(shape):
+    image = np.random.default_rng(0).normal(size=shape)
+    result = apply_kernel(image, [[1]], padding=1, padding_mode="reflect")
+    np.testing.assert_array_equal(result, np.pad(image, 1, "reflect"))
+    single = apply_kernel(image[..., None], [[1]], padding=1, padding_mode="reflect")
+    np.testing.assert_array_equal(single[..., 0], result)
+    with pytest.raises(ValueError, match=r"padding must be smaller .*, got 2 for"):
+        apply_kernel(image, [[1]], padding=2, padding_mode="reflect")
+    for kernel in (np.ones((1, 4)), np.ones((4, 1))):
+        with pytest.raises(ValueError, match=r"padding must be smaller .*, got 2 for"):
+            apply_kernel(image, kernel, padding_mode="reflect")

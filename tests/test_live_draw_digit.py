@@ -132,6 +132,7 @@ def test_maps_of_all_layers_are_pytorch_s(open_figure, figure, digits):
         )
 
 
+@pytest.mark.unmutated
 def test_weights_are_small_and_as_shipped(trained):
     def bytes_of(value):
         if isinstance(value, dict):

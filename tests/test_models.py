@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.signal
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from cnnviz.kernels import edge_bank
@@ -101,3 +105,52 @@ def test_filter_bank_names_wrong_arguments():
         FilterBankNet(edge_bank())(torch.rand(1, 1, 4, 4))
     with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, got list"):
         count_parameters([1])
+
+
+@given(st.data())
+def test_filter_bank_is_a_correlation_a_clamp_and_a_maximum(data):
+    height, width = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
+    pool = data.draw(st.integers(1, 3))
+    numbers = st.floats(-9, 9, width=32)
+    kernels = data.draw(arrays(np.float32, (2, height, width), elements=numbers))
+    size = [side + pool - 1 + data.draw(st.integers(0, 4)) for side in (height, width)]
+    image = data.draw(arrays(np.float32, size, elements=numbers))
+    bank = FilterBankNet(kernels, pool)
+    assert count_parameters(bank) == 0
+    stages = bank(torch.tensor(image)[None, None])
+    for k, kernel in enumerate(kernels):
+        conv = scipy.signal.correlate2d(image, kernel, mode="valid")
+        np.testing.assert_allclose(stages.conv[0, k], conv, rtol=1e-3, atol=1e-3)
+        relu = np.maximum(stages.conv[0, k].numpy(), 0)
+        np.testing.assert_array_equal(stages.relu[0, k], relu)
+        blocks = np.lib.stride_tricks.sliding_window_view(relu, (pool, pool))
+        np.testing.assert_array_equal(
+            stages.pool[0, k], blocks[::pool, ::pool].max(axis=(2, 3))
+        )
+    for axis in (0, 1):
+        small = np.delete(image, np.s_[size[axis] - 1 :], axis)
+        if size[axis] == kernels.shape[1 + axis] + pool - 1 and small.size:
+            with pytest.raises(ValueError, match="x must be images of at least"):
+                bank(torch.tensor(small)[None, None])
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=4))
+def test_parameters_to_train_are_counted(layers):
+    model = nn.Sequential(*[nn.Linear(size, 2) for size, _ in layers])
+    for layer, (_, trained) in zip(model, layers, strict=True):
+        layer.weight.requires_grad = trained
+    expected = sum(2 + 2 * size * trained for size, trained in layers)
+    assert count_parameters(model) == expected
+
+
+@pytest.mark.parametrize("make", [MLP, CNN])
+@given(arrays(np.float32, (3, 1, 28, 28), elements=st.floats(0, 1, width=32)))
+@settings(max_examples=10, deadline=None)
+def test_digits_are_classified_one_by_one(make, images):
+    torch.manual_seed(0)
+    model = make().eval()
+    images = torch.tensor(images)
+    scores = model(images)
+    assert scores.shape == (3, 10)
+    for image, score in zip(images, scores, strict=True):
+        torch.testing.assert_close(model(image[None])[0], score)

@@ -269,6 +269,7 @@ def test_heat_lies_over_the_grey_picture():
 def test_overlays_share_a_limit_when_told():
     ax = plot_overlay(GREY, np.ones((3, 4)), limit=5)
     assert ax.images[1].get_clim() == (0, 5)
+    assert plot_overlay(GREY, [[1]], limit=0.5).images[1].get_clim() == (0, 0.5)
     assert ax.figure.axes == [ax]
 
 
@@ -287,3 +288,65 @@ def test_heat_may_be_zero_everywhere():
 def test_bad_heat_is_named(heat, limit, message):
     with pytest.raises(ValueError, match=message):
         plot_overlay(GREY, heat, limit=limit)
+
+
+@given(
+    st.lists(array_shapes(min_dims=2, max_dims=2, max_side=3), min_size=1, max_size=7),
+    st.integers(1, 9),
+)
+@settings(max_examples=15, deadline=None)
+def test_each_image_of_a_grid_is_shown_in_its_place(shapes, columns):
+    images = [np.full(shape, 20 * i, np.uint8) for i, shape in enumerate(shapes)]
+    figure = plot_images(images, columns=columns)
+    assert len(figure.axes) == len(images)
+    for i, (ax, image) in enumerate(zip(figure.axes, images, strict=True)):
+        np.testing.assert_array_equal(shown(ax), image)
+        place = ax.get_subplotspec()
+        columns = min(columns, len(images))
+        assert place.get_gridspec().ncols == columns
+        assert (place.rowspan.start, place.colspan.start) == divmod(i, columns)
+    plt.close()
+
+
+@given(arrays(np.float32, (2, 3, 3), elements=st.floats(0, 1, width=32)))
+@settings(max_examples=15, deadline=None)
+def test_channels_add_up_to_the_picture(pixels):
+    colour, *channels = plot_channels(pixels).axes
+    np.testing.assert_array_equal(shown(colour), pixels)
+    planes = [shown(ax) for ax in channels]
+    np.testing.assert_array_equal(np.stack(planes, axis=-1), pixels)
+    assert [ax.images[0].get_clim() for ax in channels] == [(0, 1)] * 3
+    plt.close()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=5)
+)
+@settings(max_examples=15, deadline=None)
+def test_titles_of_digits_tell_label_and_wrong_answer(pairs):
+    labels, answers = zip(*pairs, strict=True)
+    digits = np.arange(len(pairs) * 4, dtype=np.uint8).reshape(-1, 2, 2)
+    figure = plot_digits(digits, labels, predictions=np.array(answers))
+    for ax, digit, label, answer in zip(
+        figure.axes, digits, labels, answers, strict=True
+    ):
+        np.testing.assert_array_equal(shown(ax), digit)
+        right = label == answer
+        assert ax.get_title() == (f"{label}" if right else f"{label} → {answer}")
+        assert (ax.title.get_color() == ACCENT) == (not right)
+        assert (ax.title.get_fontweight() == "bold") == (not right)
+    plt.close()
+
+
+@given(arrays(np.float64, (2, 3), elements=st.floats(0, 1e3)), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_the_more_heat_the_less_of_the_picture_is_seen(heat, bar):
+    ax = plot_overlay(np.zeros((4, 6)), heat, colorbar=bar)
+    picture, overlay = ax.images
+    assert picture.get_extent() == overlay.get_extent() == [-0.5, 5.5, 3.5, -0.5]
+    np.testing.assert_array_equal(overlay.get_array(), heat)
+    alpha = overlay.to_rgba(heat)[..., 3].ravel()
+    assert (np.diff(alpha[heat.ravel().argsort(kind="stable")]) >= 0).all()
+    assert alpha.max() == pytest.approx(0.85 if heat.any() else 0, abs=0.01)
+    assert len(ax.figure.axes) == 1 + bar
+    plt.close()

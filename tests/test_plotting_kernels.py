@@ -109,3 +109,17 @@ def test_bad_kernels_are_named(arguments, error, message):
 def test_a_bad_kernel_is_named():
     with pytest.raises(ValueError, match=r"kernel must be a kernel \(kh, kw\), got"):
         plot_kernel([1, 2, 3])
+
+
+@given(st.lists(kernels, min_size=1, max_size=5))
+@settings(max_examples=15, deadline=None)
+def test_kernels_share_one_scale_and_one_bar(stack):
+    figure = plot_kernels(stack, titles=range(len(stack)))
+    *axes, bar = figure.axes
+    limit = max(np.abs(kernel).max() for kernel in stack) or 1
+    for i, (ax, kernel) in enumerate(zip(axes, stack, strict=True)):
+        assert ax.get_title() == str(i)
+        np.testing.assert_array_equal(ax.images[0].get_array(), kernel)
+        assert ax.images[0].get_clim() == (-limit, limit)
+    assert bar.get_ylim() == (-limit, limit)
+    plt.close()

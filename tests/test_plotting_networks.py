@@ -1,11 +1,14 @@
 """Drawings of networks: they must agree with the model that runs."""
 
 import copy
+import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib.collections import PolyCollection
 from torch import nn
 
@@ -170,3 +173,26 @@ def test_errors_of_the_run_come_through():
     with pytest.raises(TypeError, match="model"):
         plot_architecture(torch.relu, (4,))
     assert not plt.get_fignums()
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=5), st.booleans())
+@settings(max_examples=10, deadline=None)
+def test_every_layer_has_a_row_with_its_parameters(sizes, named):
+    model = nn.Sequential(
+        *[nn.Linear(a, b) for a, b in itertools.pairwise([3, *sizes])]
+    )
+    figure = plot_architecture(model, (3,), title="net" if named else None)
+    drawn = rows(figure)
+    title = [text for (x, _), text in drawn if x == 1.8]
+    assert title == (["net"] if named else [])
+    counts = [4 * sizes[0], *[(a + 1) * b for a, b in itertools.pairwise(sizes)]]
+    right = [text for (x, _), text in drawn if x == 3.5]
+    expected = ["3"]
+    for size, count in zip(sizes, counts, strict=True):
+        expected += [str(size), f"{count:,}"]
+    assert right == ["output", "parameters", *expected, f"{sum(counts):,}"]
+    _, bars = polygons(figure)
+    widths = np.array([bar.width for bar in bars])
+    units = np.log2([4, *[1 + size for size in sizes]])
+    np.testing.assert_allclose(widths, 0.9 * units / units.max())
+    plt.close()

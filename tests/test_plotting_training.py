@@ -1,5 +1,7 @@
 """Curves, confusions, shifts and probabilities, read back through their artists."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -178,3 +180,32 @@ def test_two_networks_stand_side_by_side():
 def test_bad_probabilities_are_named(probabilities, message):
     with pytest.raises(ValueError, match=message):
         plot_probabilities(probabilities)
+
+
+@given(
+    st.dictionaries(
+        st.text("abc", min_size=1, max_size=3),
+        arrays(np.float64, st.integers(1, 5), elements=st.floats(-1e3, 1e3)),
+        min_size=1,
+        max_size=8,
+    )
+)
+@settings(max_examples=20, deadline=None)
+def test_every_curve_is_drawn_and_named_once(curves):
+    ax = plot_history(curves)
+    assert len(ax.lines) == len(curves)
+    for line, (name, values) in zip(ax.lines, curves.items(), strict=True):
+        assert line.get_label() == name
+        steps = np.arange(len(values)) + 1
+        np.testing.assert_array_equal(
+            line.get_xydata(), np.column_stack([steps, values])
+        )
+    legend = ax.get_legend()
+    names = [text.get_text() for text in (legend.get_texts() if legend else ax.texts)]
+    assert names == list(curves)
+    assert bool(legend) != bool(ax.texts)
+    ends = sorted(values[-1] for values in curves.values())
+    low, high = ax.get_ylim()
+    near = any(b - a < 0.07 * (high - low) for a, b in itertools.pairwise(ends))
+    assert bool(legend) == near
+    plt.close()

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from cnnviz import training
@@ -157,6 +160,7 @@ def test_a_damaged_result_is_replaced(data, tmp_path, monkeypatch, damage):
     fit(make_model(), *data, cache=True, progress=False)
 
 
+@pytest.mark.unmutated
 def test_two_at_once_train_once(data, tmp_path, monkeypatch):
     monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
     calls = []
@@ -297,3 +301,69 @@ def test_evaluation_keeps_the_mode_of_every_module(data):
     model[1].eval()
     evaluate(model, *data)
     assert [module.training for module in model] == [True, False, True, True]
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_evaluation_follows_from_scores(data):
+    classes, count = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 12))
+    scores = data.draw(
+        arrays(np.float32, (count, classes), elements=st.floats(-9, 9, width=32))
+    )
+    labels = data.draw(arrays(np.int64, count, elements=st.integers(0, classes - 1)))
+    images = torch.tensor(scores).view(count, classes, 1, 1)
+    batch_size = data.draw(st.integers(1, 15))
+    result = evaluate(nn.Flatten(), images, torch.tensor(labels), batch_size=batch_size)
+    np.testing.assert_array_equal(result.logits, scores)
+    np.testing.assert_array_equal(result.labels, labels)
+    exponents = np.exp(scores.astype(np.float64))
+    chances = exponents / exponents.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(result.probabilities, chances, rtol=1e-4, atol=1e-7)
+    of_truth = chances[np.arange(count), labels]
+    assert result.loss == pytest.approx(-np.log(of_truth).mean(), rel=1e-4, abs=1e-5)
+    answers = scores.argmax(axis=1)
+    np.testing.assert_array_equal(result.predictions, answers)
+    assert result.accuracy == pytest.approx((answers == labels).mean())
+    assert set(result.mistakes.tolist()) == set(np.flatnonzero(answers != labels))
+    matrix = result.confusion_matrix.numpy()
+    assert matrix.shape == (classes, classes)
+    for true in range(classes):
+        for said in range(classes):
+            assert matrix[true, said] == np.sum((labels == true) & (answers == said))
+
+
+@given(
+    st.integers(1, 3), st.integers(1, 9), st.integers(1, 12), st.integers(0, 2**63 - 1)
+)
+@settings(max_examples=15, deadline=None)
+def test_a_history_has_a_loss_and_a_rate_a_step(epochs, count, batch_size, seed):
+    generator = torch.Generator().manual_seed(count)
+    images = torch.rand(count, 1, 2, 2, generator=generator)
+    labels = torch.arange(count) % 3
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    steps = epochs * -(-count // batch_size)
+    history = fit(
+        model,
+        images,
+        labels,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        learning_rate=0.02,
+        snapshots=range(steps + 1),
+        progress=False,
+    )
+    assert len(history.loss) == len(history.learning_rate) == steps
+    assert max(history.learning_rate) <= 0.02 + 1e-9
+    assert sorted(history.snapshots) == list(range(steps + 1))
+    for name, value in model.state_dict().items():
+        assert torch.equal(history.snapshots[0][name], before[name])
+        assert torch.equal(history.snapshots[steps][name], value)
+    assert history.seconds > 0
+    if (
+        batch_size >= count
+    ):  # a step sees all images, so its loss is that of the snapshot
+        for step, loss in enumerate(history.loss):
+            model.load_state_dict(history.snapshots[step])
+            assert evaluate(model, images, labels).loss == pytest.approx(loss, rel=1e-4)
