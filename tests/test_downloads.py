@@ -170,6 +170,7 @@ def test_notebooks_run_and_install_what_they_need(downloads, environment, tmp_pa
     missing = "import importlib.util as i; assert not i.find_spec('cnnviz')"
     run(python, "-c", missing, env=environment, cwd=tmp_path)
     jupyter = environment | {"JUPYTER_PATH": str(tmp_path / "jupyter")}
+    del jupyter["MPLBACKEND"]  # kernels show figures in the notebook
     kernel = tmp_path / "jupyter" / "kernels" / "own" / "kernel.json"
     kernel.parent.mkdir(parents=True)
     start = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
