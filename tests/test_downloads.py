@@ -79,11 +79,13 @@ def environment(wheel, cache, tmp_path_factory):
     )
     for requirement in map(Requirement, PathDistribution(metadata).requires):
         write_empty_wheel(folder, requirement.name)
+    settings = folder / "uv.toml"
+    settings.write_text(f"no-index = true\nfind-links = [{json.dumps(str(folder))}]\n")
     return {
         **{name: value for name, value in os.environ.items() if name not in ours},
         **{"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"},
         **{"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)},
-        **{"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(folder), "UV_NO_CONFIG": "1"},
+        **{"UV_CONFIG_FILE": str(settings)},
         **{"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"},
         **{"UV_CACHE_DIR": str(folder / "uv"), "PIPX_HOME": str(folder / "pipx")},
         **{
