@@ -16,7 +16,7 @@ CONF = """
 import sys
 sys.path.insert(0, {ext!r})
 extensions = ["publish", "sphinx_gallery.gen_gallery"]
-extensions += ["pictures", "rebuild"]
+extensions += ["downloads", "pictures", "rebuild"]
 project = "book"
 exclude_patterns = ["_build"]
 sphinx_gallery_conf = {{
@@ -28,6 +28,17 @@ sphinx_gallery_conf = {{
     "download_all_examples": False,
     "min_reported_time": 10**9,
 }}
+"""
+
+PACKAGE = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "cnnviz"
+version = "1"
+requires-python = ">=3.11"
 """
 
 SCRIPT = '''"""
@@ -58,6 +69,7 @@ def built_book(tmp_path_factory):
     (library / "first.py").write_text("VALUE = 1\n")
     (library / "second.py").write_text("from cnnviz.base import VALUE\n")
     (library / "base.py").write_text("VALUE = 2\n")
+    (tmp_path / "pyproject.toml").write_text(PACKAGE)
     docs = tmp_path / "docs"
     docs.mkdir()
     ext = str(ROOT / "docs" / "_ext")

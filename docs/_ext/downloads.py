@@ -64,8 +64,6 @@ def finish(app, exception):
         with ZipFile(path) as made:
             names = made.namelist()
         write_zip(path, {name: rewritten[name] for name in names})
-    if repository := app.config.repository:
-        describe_to_binder(site / "binder", wheel, repository)
 
 
 def build_wheel(folder):
@@ -94,10 +92,3 @@ def write_zip(path, texts):
     with ZipFile(path, "w", ZIP_DEFLATED) as archive:
         for name, text in texts.items():
             archive.writestr(ZipInfo(name, LONG_AGO), text, ZIP_DEFLATED)
-
-
-def describe_to_binder(folder, wheel, repository):
-    """Say what Binder installs when it opens the branch that holds the site."""
-    folder.mkdir()
-    (folder / "requirements.txt").write_text(f"{wheel}\n", "utf-8")
-    (folder / "runtime.txt").write_text("python-3.12\n", "utf-8")

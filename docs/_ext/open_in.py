@@ -5,6 +5,7 @@ it is published from. So the links appear when `repository` is set, and not othe
 """
 
 import re
+from pathlib import Path
 from urllib.parse import quote
 
 from docutils import nodes
@@ -21,6 +22,7 @@ def setup(app):
     app.add_config_value("repository", "", "html", (str,))
     app.connect("config-inited", check)
     app.connect("doctree-resolved", add_links)
+    app.connect("build-finished", describe_to_binder, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -59,3 +61,16 @@ def opening(repository, path):
         url = address.format(**place, quoted=quote(path, safe=""))
         yield nodes.reference("", f"Open in {name}", refuri=url)
         yield nodes.Text(" ")
+
+
+def describe_to_binder(app, exception):
+    """Say what Binder installs when it opens the branch that holds the site."""
+    if exception or not app.config.repository:
+        return
+    site = Path(app.outdir)
+    (wheel,) = site.glob("dist/*.whl")
+    folder = site / "binder"
+    folder.mkdir()
+    needed = wheel.relative_to(site).as_posix()
+    (folder / "requirements.txt").write_text(f"{needed}\n", "utf-8")
+    (folder / "runtime.txt").write_text("python-3.12\n", "utf-8")
