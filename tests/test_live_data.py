@@ -261,7 +261,7 @@ def test_receptive_field_lists_the_layers(parts, levels, floats):
     figure = live.receptive_field(network, image)
     (only,) = figure.data.values()
     layers = [layer_of(words) for words in filter(None, only["list"].split(", "))]
-    shape = (1, 60, 64)
+    shape = (1, 320, 340)
     expected = receptive_field(nn.Sequential(*parts), shape)["output"]
     assert receptive_field(nn.Sequential(*layers), shape)["output"] == expected
     grey = picture(only["source"])

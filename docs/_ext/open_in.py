@@ -48,7 +48,7 @@ def add_links(app, doctree, docname):
         if download.get("filename", "").endswith(".ipynb"):
             path = f"_downloads/{download['filename']}"
             footer = download.parent.parent
-            links = nodes.paragraph("", *opening(app.config.repository, path))
+            links = nodes.paragraph("", "", *opening(app.config.repository, path))
             classes = ["sphx-glr-download", "open-in"]
             box = nodes.container("", links, classes=classes)
             footer.parent.insert(footer.parent.index(footer) + 1, box)
