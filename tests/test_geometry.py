@@ -377,7 +377,13 @@ FUNCTIONS = {
 def test_windows_are_followed_through_functions(function):
     model, shape = Function(function), (2, 13, 11)
     field = receptive_field(model, shape)["output"]
-    assert check_units(field, *output_and_pixels(model, shape))
+    try:
+        seen = output_and_pixels(model, shape)
+    except RuntimeError as error:
+        if "is not implemented" not in str(error):
+            raise
+        pytest.skip(f"this PyTorch has no gradient to compare with ({error})")
+    assert check_units(field, *seen)
 
 
 @pytest.mark.parametrize(
