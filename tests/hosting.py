@@ -31,10 +31,15 @@ class Host(SimpleHTTPRequestHandler):
         pass
 
 
-@contextmanager
 def served(folder):
     """Serve a folder on loopback; say where."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Host, directory=folder)) as host:
-        threading.Thread(target=host.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{host.server_port}/"
-        host.shutdown()
+    return listening(partial(Host, directory=folder))
+
+
+@contextmanager
+def listening(handler):
+    """Let a handler answer on loopback; say where."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()

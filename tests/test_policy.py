@@ -4,10 +4,11 @@ Each attack is made by a script of the page's own, as one would be that markup f
 elsewhere had become part of. A server on another port counts what reaches it.
 """
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+
+from hosting import listening
 
 PAGES = ["gallery/filters/040_sobel.html", "search.html"]
 
@@ -73,10 +74,8 @@ def elsewhere():
         def log_message(self, *arguments):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", asked
-        server.shutdown()
+    with listening(Elsewhere) as there:
+        yield there, asked
 
 
 def attack(page, code, there):

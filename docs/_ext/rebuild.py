@@ -3,9 +3,8 @@
 sphinx-gallery looks at the script alone. Here an example's inputs are its script, the
 modules of the library that it imports (and those that they import) with the files
 beside them, the data, the code that saves figures, the settings, and the versions of
-the packages. When they differ from those of its last complete run, or what
-that run made is not there as it was, all of that is removed, and sphinx-gallery runs it
-again.
+the packages. When they differ from those of its last complete run, or what that run
+made is not there as it was, all of that is removed, and sphinx-gallery runs it again.
 """
 
 import ast
