@@ -39,7 +39,7 @@ def downloads(hosted_site):
         page = f"{address}gallery/{script.parent.name}/{script.stem}.html"
         with urlopen(page) as answer:
             links = re.findall(
-                r'href="([^"]*/_downloads/[^"]*)"', answer.read().decode()
+                r'href="((?:\.\./)+_downloads/[^"]*)"', answer.read().decode()
             )
         for link in links:
             with urlopen(urljoin(page, link)) as answer:
