@@ -60,7 +60,9 @@ def tests(session):
 
     They have no network but loopback, where the system allows that.
     """
-    everything = ("--cov", "--cov-fail-under=95")
+    at_once = ("-n", "logical", "--maxprocesses=4")
+    at_once += ("--dist=loadgroup", "--no-loadscope-reorder")
+    everything = (*at_once, "--cov", "--cov-fail-under=95")
     pytest = ("tests/offline.py", "-m", "pytest")
     python(session, *pytest, *(session.posargs or everything))
 

@@ -40,11 +40,21 @@ hypothesis.settings.register_profile(
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Mark the tests that use a browser, for ``-m "not browser"``."""
+def pytest_collection_modifyitems(config, items):
+    """Mark the tests that use a browser, for ``-m "not browser"``; share out files.
+
+    Processes take one file after the other; what needs the site is one file to them,
+    and the first, since it is the longest.
+    """
     for item in items:
         if "chromium" in item.fixturenames:
             item.add_marker("browser")
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "site" if "site" in item.fixturenames else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+        if config.getoption("dist") != "no":
+            items.sort(key=lambda item: "site" not in item.fixturenames)
     times = Path("mutmut-stats.json")
     if times.exists():  # mutmut runs the tests, and has measured them: quick ones first
         times = json.loads(times.read_text())["duration_by_test"]

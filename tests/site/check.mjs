@@ -10,14 +10,17 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { Worker } from "node:worker_threads";
 import puppeteer from "puppeteer-core";
 import { checkInBrowser } from "./browser.mjs";
-import { score } from "./lighthouse.mjs";
+import { time } from "./lighthouse.mjs";
 import { serve } from "./serve.mjs";
 
 const AT_ONCE = 2;
+const DEVICES = ["mobile", "desktop"];
 const SAMPLED = ["index.html", "search.html"];
 const HEAVIEST = 4;
 
@@ -47,6 +50,23 @@ function checkHtml(site, pages) {
   return byPage;
 }
 
+function launch() {
+  return puppeteer.launch({
+    executablePath: process.env.CHROME ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+const portOf = (browser) => Number(new URL(browser.wsEndpoint()).port);
+
 /** Open all pages, a few at a time; return what was found, by page. */
 async function visit(browser, address, pages) {
   const results = new Map();
@@ -57,6 +77,26 @@ async function visit(browser, address, pages) {
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return results;
+}
+
+/** Ask Lighthouse about all pages, in threads with a browser each; one thread runs one. */
+async function scoreAll(address, pages) {
+  const results = Object.fromEntries(pages.map((page) => [page, {}]));
+  const waiting = pages.flatMap((page) => DEVICES.map((device) => ({ page, device })));
+  const thread = async () => {
+    const browser = await launch();
+    const file = new URL("lighthouse.mjs", import.meta.url);
+    const worker = new Worker(file, { workerData: portOf(browser) });
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const { page, device } = next;
+      worker.postMessage({ address: address + page, device });
+      [results[page][device]] = await once(worker, "message");
+    }
+    await worker.terminate();
+    await browser.close();
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, thread));
   return results;
 }
 
@@ -86,21 +126,11 @@ const site = resolve(positionals[0]);
 const pages = await findPages(site, values.only);
 const server = await serve(site);
 const address = `http://127.0.0.1:${server.address().port}/`;
-const browser = await puppeteer.launch({
-  executablePath: process.env.CHROME ?? "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch();
 console.log(`${pages.length} pages: HTML, in a browser, by Lighthouse`);
 const html = checkHtml(site, pages);
 const results = await visit(browser, address, pages);
+const scored = await scoreAll(address, pages);
 
 const heaviest = [...pages].sort((a, b) => results.get(b).kilobytes - results.get(a).kilobytes);
 const timed = {
@@ -118,10 +148,11 @@ for (const page of pages) {
   const { found, kilobytes } = results.get(page);
   const all = [...html[page], ...found, ...findBroken(site, address, results, page)];
   const scores = [];
-  for (const device of ["mobile", "desktop"]) {
-    const result = await score(browser, address + page, device, timed.includes(page));
-    scores.push(Object.values(result.scores).join("/"));
-    all.push(...result.found);
+  for (const device of DEVICES) {
+    const parts = [scored[page][device]];
+    if (timed.includes(page)) parts.push(await time(portOf(browser), address + page, device));
+    scores.push(parts.flatMap((part) => Object.values(part.scores)).join("/"));
+    all.push(...parts.flatMap((part) => part.found));
   }
   row(page, kilobytes, ...scores, all.length || "none");
   for (const finding of all) console.log(`    ${finding}`);
