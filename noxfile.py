@@ -61,7 +61,7 @@ def tests(session):
     They have no network but loopback, where the system allows that.
     """
     at_once = ("-n", "logical", "--maxprocesses=4")
-    at_once += ("--dist=loadgroup", "--no-loadscope-reorder")
+    at_once += ("--dist=loadfile", "--no-loadscope-reorder")
     everything = (*at_once, "--cov", "--cov-fail-under=95")
     pytest = ("tests/offline.py", "-m", "pytest")
     python(session, *pytest, *(session.posargs or everything))

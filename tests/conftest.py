@@ -13,6 +13,7 @@ import hypothesis
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from filelock import FileLock
 
 from hosting import run, served
 
@@ -40,21 +41,11 @@ hypothesis.settings.register_profile(
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items):
-    """Mark the tests that use a browser, for ``-m "not browser"``; share out files.
-
-    Processes take one file after the other; what needs the site is one file to them,
-    and the first, since it is the longest.
-    """
+def pytest_collection_modifyitems(items):
+    """Mark the tests that use a browser, for ``-m "not browser"``."""
     for item in items:
         if "chromium" in item.fixturenames:
             item.add_marker("browser")
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            group = "site" if "site" in item.fixturenames else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
-        if config.getoption("dist") != "no":
-            items.sort(key=lambda item: "site" not in item.fixturenames)
     times = Path("mutmut-stats.json")
     if times.exists():  # mutmut runs the tests, and has measured them: quick ones first
         times = json.loads(times.read_text())["duration_by_test"]
@@ -101,11 +92,13 @@ def mount(tmp_path):
 
 @pytest.fixture(scope="session")
 def site(cache):
-    """Build the site as `nox -s docs` does."""
+    """Build the site as `nox -s docs` does, in one of the processes that test it."""
     target = ROOT / "docs" / "_build" / "html"
+    target.parent.mkdir(exist_ok=True)
     doctrees = target.with_name("doctrees")
     options = ("-n", "-T", "-W", "--keep-going", "-d", str(doctrees))
-    run(sys.executable, "-m", "sphinx", *options, "docs", str(target), cwd=ROOT)
+    with FileLock(target.with_name("tests.lock")):
+        run(sys.executable, "-m", "sphinx", *options, "docs", str(target), cwd=ROOT)
     return target
 
 
