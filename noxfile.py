@@ -42,9 +42,9 @@ def dev(session):
     stamp.write_text(wanted)
 
 
-def python(session, *arguments):
+def python(session, *arguments, **options):
     """Run a module in the shared environment."""
-    session.run(str(PYTHON), *arguments, external=True)
+    session.run(str(PYTHON), *arguments, external=True, **options)
 
 
 @nox.session(venv_backend="none", requires=["dev"])
@@ -58,13 +58,15 @@ def docs(session):
 def tests(session):
     """Run all tests: of the library, and of the site, which they build.
 
-    They have no network but loopback, where the system allows that.
+    They have no network but loopback, where the system allows that. PyTorch has one
+    thread in each process: more of them would wait for each other.
     """
     at_once = ("-n", "logical", "--maxprocesses=4")
     at_once += ("--dist=loadfile", "--no-loadscope-reorder")
     everything = (*at_once, "--cov", "--cov-fail-under=95")
     pytest = ("tests/offline.py", "-m", "pytest")
-    python(session, *pytest, *(session.posargs or everything))
+    one = {"OMP_NUM_THREADS": "1"}
+    python(session, *pytest, *(session.posargs or everything), env=one)
 
 
 @nox.session(venv_backend="none", requires=["dev"], default=False)
