@@ -70,9 +70,9 @@ const portOf = (browser) => Number(new URL(browser.wsEndpoint()).port);
 /** Open all pages, a few at a time; return what was found, by page. */
 async function visit(browser, address, pages) {
   const results = new Map();
-  const waiting = [...pages];
+  const waiting = pages.values(); // all take from this one
   const worker = async () => {
-    for (let page = waiting.shift(); page; page = waiting.shift()) {
+    for (const page of waiting) {
       results.set(page, await checkInBrowser(browser, address + page));
     }
   };
@@ -83,13 +83,13 @@ async function visit(browser, address, pages) {
 /** Ask Lighthouse about all pages, in threads with a browser each; one thread runs one. */
 async function scoreAll(address, pages) {
   const results = Object.fromEntries(pages.map((page) => [page, {}]));
-  const waiting = pages.flatMap((page) => DEVICES.map((device) => ({ page, device })));
+  const runs = pages.flatMap((page) => DEVICES.map((device) => ({ page, device })));
+  const waiting = runs.values();
   const thread = async () => {
     const browser = await launch();
     const file = new URL("lighthouse.mjs", import.meta.url);
     const worker = new Worker(file, { workerData: portOf(browser) });
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const { page, device } = next;
+    for (const { page, device } of waiting) {
       worker.postMessage({ address: address + page, device });
       [results[page][device]] = await once(worker, "message");
     }
