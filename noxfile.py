@@ -23,8 +23,7 @@ PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python
 SITE = ROOT / "docs" / "_build" / "html"
 DOCTREES = SITE.with_name("doctrees")
 LOCK = ROOT / "docs" / "requirements.txt"
-NEED_THE_SITE = ("downloads", "policy", "rebuild", "site")
-SLOW = ("any_model", "faults", "offline", "types")
+SLOW = ("any_model", "faults", "types")
 BUILD = ["-n", "-T", "-W", "--keep-going", "-d", str(DOCTREES), "docs", str(SITE)]
 
 
@@ -64,7 +63,7 @@ def tests(session):
     at_once = ("-n", "logical", "--maxprocesses=4")
     at_once += ("--dist=loadfile", "--no-loadscope-reorder")
     everything = (*at_once, "--cov", "--cov-fail-under=95")
-    pytest = ("tests/offline.py", "-m", "pytest")
+    pytest = ("tests/support/offline.py", "-m", "pytest")
     one = {"OMP_NUM_THREADS": "1"}
     python(session, *pytest, *(session.posargs or everything), env=one)
 
@@ -98,7 +97,7 @@ def hosted(session):
 def measure(session):
     """Measure the built site by tools from the npm registry."""
     tools = ROOT / ".nox" / "site"
-    shutil.copytree(ROOT / "tests" / "site", tools, dirs_exist_ok=True)
+    shutil.copytree(ROOT / "tests" / "site" / "measure", tools, dirs_exist_ok=True)
     with session.chdir(tools):
         npm = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund")
         session.run(*npm, external=True, silent=True)
@@ -120,7 +119,7 @@ def bench(session):
 @nox.session(venv_backend="none", requires=["dev"], default=False)
 def types(session):
     """Check with mypy that a user's program is typed by the package, and truly."""
-    python(session, "-m", "pytest", "tests/test_types.py", *session.posargs)
+    python(session, "-m", "pytest", "tests/library/test_types.py", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["dev"], default=False)
@@ -132,8 +131,8 @@ def mutants(session):
     """
     copy = ROOT / ".nox" / "mutants"
     shutil.rmtree(copy, ignore_errors=True)
-    left_out = ("__pycache__", "bench", "site")
-    left_out += tuple(f"test_{name}.py" for name in (*NEED_THE_SITE, *SLOW))
+    left_out = ("__pycache__", "bench", "site", "test_offline.py")
+    left_out += tuple(f"test_{name}.py" for name in SLOW)
     # Docstrings of mutants are copies, whose examples would run as well.
     left_out += ("test_docstrings.py",)
     for folder in ("cnnviz", "tests"):
@@ -208,7 +207,7 @@ def lowest(session):
     groups = ("--group", "tests", "--resolution", "lowest-direct")
     python_here = ("--python", str(Path(session.bin) / "python"))
     session.run("uv", "pip", "install", "-q", *python_here, *groups, "-e", ".")
-    without = [f"--ignore=tests/test_{name}.py" for name in (*NEED_THE_SITE, "types")]
+    without = ("--ignore=tests/site", "--ignore=tests/library/test_types.py")
     warn = ("-o", "filterwarnings=")
     session.run("pytest", *warn, *without, *session.posargs)
 

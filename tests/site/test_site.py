@@ -17,7 +17,7 @@ from PIL import Image
 
 from hosting import run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "gallery").glob("*/*.py"))
 VOID = {"img", "source", "script", "link", "iframe", "video", "audio"}
 

@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 import cnnviz
 from hosting import run
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "gallery").glob("*/*.py"))
+SCRIPTS = sorted((Path(__file__).parents[2] / "gallery").glob("*/*.py"))
 INSTALLED = sysconfig.get_path("purelib")
 
 

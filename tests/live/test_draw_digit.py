@@ -22,7 +22,8 @@ from cnnviz.models import CNN, MLP
 from cnnviz.training import fit
 
 TAG = "cnn-draw-digit"
-DRAWINGS = json.loads(Path(__file__).with_name("strokes.json").read_text())
+TESTS = Path(__file__).parents[1]
+DRAWINGS = json.loads((TESTS / "support" / "strokes.json").read_text())
 DRAW = """([tag, drawings, state]) => {
     const figure = document.querySelector(tag);
     figure.state = {digit: "blank", ...state};

@@ -1,6 +1,6 @@
 """Run Python without any network but loopback, where the system allows it.
 
-Usage: ``python tests/offline.py -m pytest``, with what else Python is to be given.
+Usage: ``python offline.py -m pytest``, with what else Python is to be given.
 
 On Linux the command gets a network namespace of its own, as root or, where users may
 make namespaces, as anybody. ``CNNVIZ_OFFLINE`` tells it so. Elsewhere it is run as it

@@ -1,8 +1,8 @@
 """How figures look, down to sizes and colours: what `looks.txt` says of each.
 
 It holds calls and, below each, the size of the figure and all artists on it. When
-figures are meant to look otherwise, ``python tests/test_plotting_looks.py`` writes it
-anew; the difference shows what else has changed.
+figures are meant to look otherwise, run this file as a script: it writes `looks.txt`
+anew, and the difference shows what else has changed.
 """
 
 import re

@@ -89,6 +89,7 @@ def train_and_die(moment):
     """Train, and die while the network is kept; or wait in the third step."""
     import torch
 
+    sys.path.insert(0, str(Path(__file__).parents[1] / "library"))
     from test_faults import train
 
     if moment == "half written":

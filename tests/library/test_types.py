@@ -19,8 +19,8 @@ import pytest
 
 import cnnviz
 
-ROOT = Path(__file__).parents[1]
-PROGRAM = ROOT / "tests" / "user_of_types.py"
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "tests" / "support" / "user_of_types.py"
 
 MISTAKES = {
     "cnnviz.kernles": "attr-defined",
