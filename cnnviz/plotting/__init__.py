@@ -7,6 +7,7 @@ or from 0 to 1, signed values are blue below zero and red above, panels that are
 compared share their limits.
 """
 
+from cnnviz.plotting.classes import plot_confusion_matrix, plot_probabilities
 from cnnviz.plotting.feature_maps import plot_feature_maps, plot_signed
 from cnnviz.plotting.images import (
     plot_boxes,
@@ -19,12 +20,7 @@ from cnnviz.plotting.images import (
 from cnnviz.plotting.kernels import plot_kernel, plot_kernels
 from cnnviz.plotting.networks import plot_architecture
 from cnnviz.plotting.pixel_values import plot_pixel_values
-from cnnviz.plotting.training import (
-    plot_confusion_matrix,
-    plot_history,
-    plot_probabilities,
-    plot_shift_accuracy,
-)
+from cnnviz.plotting.training import plot_history, plot_shift_accuracy
 
 __all__ = [
     "plot_architecture",
