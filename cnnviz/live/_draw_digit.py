@@ -83,7 +83,7 @@ def draw_digit(
     ]
     data = {
         "networks": packed,
-        "sheet": pack_picture(digits.reshape(-1, 28), "digits")["source"],
+        "sheet": pack_picture(digits.reshape(-1, 28), "digits"),
         "words": words,
     }
     settings = {"digit": digit, **({"centred": "true"} if centred else {})}

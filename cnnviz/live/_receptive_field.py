@@ -83,7 +83,7 @@ def receptive_field(
     data = {
         str(name): {
             "list": _as_list(layers[name], f"layers[{name!r}]"),
-            "source": _as_grey(image[name], f"image[{name!r}]")["source"],
+            "picture": _as_grey(image[name], f"image[{name!r}]"),
         }
         for name in layers
     }

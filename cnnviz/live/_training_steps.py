@@ -100,7 +100,7 @@ def training_steps(
         "labels": labels[[*shown]].tolist(),
         "size": list(images.shape[2:]),
         "columns": COLUMNS,
-        "source": _sheet(images[[*shown], 0].numpy()),
+        "sheet": _sheet(images[[*shown], 0].numpy()),
     }
     last = [*answers.values()][-1][-1]
     settings = {"checkpoint": len(steps) - 1, "cell": _most_frequent(last)}
@@ -230,7 +230,7 @@ def _sheet(images):
     sheet = np.zeros((rows * COLUMNS, height, width))
     sheet[:count] = np.rint(images * (SHADES - 1)) / (SHADES - 1)
     sheet = sheet.reshape(rows, COLUMNS, height, width).swapaxes(1, 2)
-    return pack_picture(sheet.reshape(rows * height, -1), "images")["source"]
+    return pack_picture(sheet.reshape(rows * height, -1), "images")
 
 
 def _most_frequent(answer):

@@ -71,8 +71,9 @@ class DrawDigit extends cnnviz.Figure {
 		.sliders ~ div { order: 1; }`;
 
 	async start({ networks, sheet, words }) {
-		this.sheet = Object.assign(new Image(), { src: sheet });
-		await this.sheet.decode();
+		const [digits] = await cnnviz.unpackPicture(sheet);
+		this.sheet = element("canvas");
+		cnnviz.paint(this.sheet, digits, { kind: "grey", low: 0, high: 255 });
 		this.networks = Object.entries(networks).map(([name, packed]) => [name, cnnviz.readNetwork(packed)]);
 		const { digit } = this.form.elements;
 		digit.replaceChildren(new Option("blank"), ...words.map((text, i) => new Option(text, i)));

@@ -97,9 +97,7 @@ class KernelPlayground extends cnnviz.Figure {
 
 	async start({ pictures, kernels, snippets }) {
 		Object.assign(this, { pictures: { __proto__: null }, last: {}, snippets });
-		for (const [name, { source, grey }] of Object.entries(pictures)) {
-			this.#add(name, await cnnviz.readPicture(source), grey);
-		}
+		for (const [name, packed] of Object.entries(pictures)) this.#add(name, await cnnviz.unpackPicture(packed));
 		const [named, place] = [this.find(".named"), this.find(".place")];
 		named.append(...Object.entries(kernels).map(([name, rows]) => new Option(name, rows.join(";"))));
 		this.whole = new cnnviz.Picture(this.find(".input"), {
@@ -125,9 +123,10 @@ class KernelPlayground extends cnnviz.Figure {
 		}
 	}
 
-	#add(name, planes, grey) {
+	#add(name, planes) {
+		const colours = planes.length === 3 && planes;
 		if (!this.pictures[name]) this.form.elements.picture.add(new Option(name, name));
-		this.pictures[name] = { grey: [grey ? planes[0] : cnnviz.grey(planes)], colours: !grey && planes };
+		this.pictures[name] = { grey: [colours ? cnnviz.grey(planes) : planes[0]], colours };
 		this.last = {};
 	}
 

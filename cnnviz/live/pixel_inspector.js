@@ -1,8 +1,8 @@
 /**
  * <cnn-pixel-inspector>: point at a pixel and read its value, and those around it.
  *
- * Attributes: `picture` (its name), `at` ("row,column"). Data: {pictures: {name: {source,
- * grey}}}. Property `pixel`: the values at the place pointed at, 0–255.
+ * Attributes: `picture` (its name), `at` ("row,column"). Data: {pictures: {name: packed}}.
+ * Property `pixel`: the values at the place pointed at, 0–255.
  */
 "use strict";
 
@@ -35,9 +35,8 @@ class PixelInspector extends cnnviz.Figure {
 
 	async start({ pictures }) {
 		this.pictures = new Map();
-		for (const [name, { source, grey }] of Object.entries(pictures)) {
-			const planes = await cnnviz.readPicture(source);
-			this.pictures.set(name, grey ? planes.slice(0, 1) : planes);
+		for (const [name, packed] of Object.entries(pictures)) {
+			this.pictures.set(name, await cnnviz.unpackPicture(packed));
 		}
 		const choice = this.form.elements.picture;
 		choice.replaceChildren(...[...this.pictures.keys()].map((name) => new Option(name, name)));

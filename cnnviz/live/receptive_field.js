@@ -1,7 +1,7 @@
 /**
  * <cnn-receptive-field>: write a list of layers; see what a unit sees, and what sees a pixel.
  *
- * Attributes: `net` (an example), `list`, `layer` (from 1), `at` (a pixel, "row,column"). Data: {net: {list, source}}.
+ * Attributes: `net` (an example), `list`, `layer` (from 1), `at` (a pixel, "row,column"). Data: {net: {list, picture}}.
  * Properties: `layers` (unit i sees `field` pixels from start + i · jump on), `sees`, `seenBy` (slices).
  * Formulas: V. Dumoulin, F. Visin, arXiv:1603.07285; A. Araujo et al., doi:10.23915/distill.00021.
  */
@@ -84,7 +84,7 @@ class ReceptiveField extends cnnviz.Figure {
 		.panels div:empty { aspect-ratio: 1; } :not(.map) > .at, .map .window { border-color: #277bdf; }`;
 
 	async start(nets) {
-		for (const net of Object.values(nets)) [net.picture] = await cnnviz.readPicture(net.source);
+		for (const net of Object.values(nets)) [net.picture] = await cnnviz.unpackPicture(net.picture);
 		this.nets = nets;
 		const net = this.find("select");
 		net.append(...Object.keys(nets).map((name) => new Option(name, name)));

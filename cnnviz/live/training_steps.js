@@ -32,13 +32,14 @@ class TrainingSteps extends cnnviz.Figure {
 		.digits { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(max(5rem, 15%), 1fr));
 			font-size: .75rem; margin-top: .5rem; }`;
 
-	async start({ nets, source, size: [height, width], columns, ...data }) {
+	async start({ nets, sheet, size: [height, width], columns, ...data }) {
 		Object.assign(this, data);
-		const image = Object.assign(new Image(), { src: source });
-		await image.decode();
+		const [digits] = await cnnviz.unpackPicture(sheet);
 		this.picture = (digit) => {
-			const canvas = element("canvas", { width, height, role: "img", "aria-label": `a ${data.labels[digit]}` });
-			canvas.getContext("2d").drawImage(image, -width * (digit % columns), -height * Math.floor(digit / columns));
+			const canvas = element("canvas", { role: "img", "aria-label": `a ${data.labels[digit]}` });
+			const [top, left] = [height * Math.floor(digit / columns), width * (digit % columns)];
+			const window = { top, left, bottom: top + height, right: left + width };
+			cnnviz.paint(canvas, cnnviz.crop(digits, window), { kind: "grey", low: 0, high: 255 });
 			return canvas;
 		};
 		const host = this.find(".panels");

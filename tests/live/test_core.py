@@ -1,6 +1,7 @@
 """The core of the live figures, in a browser, against torch, OpenCV and numpy."""
 
 import base64
+import gzip
 import json
 import re
 from io import BytesIO
@@ -115,11 +116,11 @@ def test_relu_and_softmax_compute_what_torch_does(core):
 def test_a_picture_arrives_pixel_by_pixel_and_greys_as_opencv_s(core):
     photo = dog()[200:300, 100:240]
     red, green, blue, grey = core(
-        """async source => {
-          const planes = await cnnviz.readPicture(source);
+        """async packed => {
+          const planes = await cnnviz.unpackPicture(packed);
           return [...planes, cnnviz.grey(planes)];
         }""",
-        pack_picture(photo)["source"],
+        pack_picture(photo),
     )
     for channel, plane in enumerate((red, green, blue)):
         np.testing.assert_array_equal(as_array(plane), photo[..., channel])
@@ -168,7 +169,8 @@ def test_numbers_are_written_without_loss_of_sign_or_size(core, value):
 def test_all_scripts_together_stay_small():
     scripts = list(LiveFigure.folder.glob("*.js"))
     assert len(scripts) > 3
-    assert sum(script.stat().st_size for script in scripts) < 90_000
+    packed = [gzip.compress(script.read_bytes()) for script in scripts]
+    assert sum(map(len, packed)) < 45_000
 
 
 def test_scripts_keep_to_what_a_strict_policy_and_files_allow():

@@ -7,7 +7,6 @@ import html
 import itertools
 import json
 import re
-from io import BytesIO
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
@@ -25,24 +23,7 @@ from cnnviz.kernels import KERNELS, SOBEL_X, SOBEL_Y
 from cnnviz.live import LiveFigure
 from cnnviz.models import CNN
 from cnnviz.training import History, evaluate
-
-
-def unpack(packed):
-    """Return an array as a page reads it: its numbers, times the scale of their row."""
-    data = base64.b64decode(packed["base64"], validate=True)
-    assert packed["dtype"] in ("uint8", "int8", "float32")
-    array = np.frombuffer(data, packed["dtype"]).reshape(packed["shape"])
-    if "scale" in packed:
-        scale = unpack(packed["scale"])
-        array = array * scale.reshape(-1, *[1] * (array.ndim - 1))
-    return array
-
-
-def picture(source):
-    """Return the pixels of a picture; grey ones have three equal channels."""
-    head, _, data = source.partition(",")
-    assert head == "data:image/webp;base64"
-    return np.asarray(Image.open(BytesIO(base64.b64decode(data))).convert("RGB"))
+from packed import unpack, unpack_picture
 
 
 def pixels(*shape):
@@ -105,9 +86,8 @@ def test_pixel_inspector_carries_the_pixels(data):
     assert figure.settings == {"at": f"{row},{column}"}
     (name, packed), *rest = figure.data["pictures"].items()
     assert (name, rest) == ("3", [])
-    assert packed["grey"] == (shape != (3, 4, 3))
-    expected = np.broadcast_to(levels.reshape(3, 4, -1), (3, 4, 3))
-    np.testing.assert_array_equal(picture(packed["source"]), expected)
+    expected = levels if shape == (3, 4, 3) else levels.reshape(3, 4)
+    np.testing.assert_array_equal(unpack_picture(packed), expected)
     single = live.pixel_inspector(image)
     assert single.data["pictures"] == {"picture": packed}
     assert single.settings == {"at": "0,0"}
@@ -115,8 +95,8 @@ def test_pixel_inspector_carries_the_pixels(data):
 
 def test_pictures_may_have_4096_pixels_a_side():
     for shape in ((4096, 1), (1, 4096)):
-        source = live.pixel_inspector(np.ones(shape)).data["pictures"]["picture"]
-        assert picture(source["source"]).shape == (*shape, 3)
+        packed = live.pixel_inspector(np.ones(shape)).data["pictures"]["picture"]
+        np.testing.assert_array_equal(unpack_picture(packed), np.full(shape, 255))
     with pytest.raises(ValueError, match="at most 4096 pixels a side, got 4097×1"):
         live.pixel_inspector(np.ones((4097, 1)))
 
@@ -264,12 +244,11 @@ def test_receptive_field_lists_the_layers(parts, levels, floats):
     shape = (1, 320, 340)
     expected = receptive_field(nn.Sequential(*parts), shape)["output"]
     assert receptive_field(nn.Sequential(*layers), shape)["output"] == expected
-    grey = picture(only["source"])
+    grey = unpack_picture(only["picture"])
     red, green, blue = np.moveaxis(levels.astype(float), 2, 0)
     np.testing.assert_allclose(
-        grey[..., 0], 0.299 * red + 0.587 * green + 0.114 * blue, atol=0.51
+        grey, 0.299 * red + 0.587 * green + 0.114 * blue, atol=0.51
     )
-    assert (grey == grey[..., :1]).all()
 
 
 def test_receptive_field_leaves_out_what_is_usual_and_takes_several():
@@ -282,8 +261,9 @@ def test_receptive_field_leaves_out_what_is_usual_and_takes_several():
     assert figure.name == "receptive_field"
     lists = {name: one["list"] for name, one in figure.data.items()}
     assert lists == {"a": "conv 3, pool 2, conv 5 stride 2", "2": "conv 3, pool 2"}
-    np.testing.assert_array_equal(picture(figure.data["a"]["source"])[..., 0], grey)
-    assert picture(figure.data["2"]["source"]).shape == (1, 1024, 3)
+    for name, image in {"a": grey, "2": wide}.items():
+        found = unpack_picture(figure.data[name]["picture"])
+        np.testing.assert_array_equal(found, image)
     same = live.receptive_field({"a": "conv 3", "b": "conv 3"}, grey).data
     assert same["a"] == same["b"]
     for layer in (
@@ -394,8 +374,8 @@ def test_draw_digit_carries_networks_digits_and_answers(network, levels, labels)
         reads[name] = scores.argmax(1)
     names = [layer["name"] for layer in figure.data["networks"]["first"]]
     assert names == ["0", "2.0", "2.1", "3", "4", "6"]
-    sheet = picture(figure.data["sheet"])
-    np.testing.assert_array_equal(sheet[..., 0], levels.reshape(-1, 28))
+    sheet = unpack_picture(figure.data["sheet"])
+    np.testing.assert_array_equal(sheet, levels.reshape(-1, 28))
     for i, (words, label) in enumerate(
         zip(figure.data["words"], labels.tolist(), strict=True)
     ):
@@ -461,7 +441,7 @@ def test_training_steps_carries_what_evaluate_says(seed, filters, digits, exampl
 
     # The images that are shown, in sixteen shades, side by side.
     shown = len(data["labels"])
-    sheet, columns = picture(data["source"])[..., 0], data["columns"]
+    sheet, columns = unpack_picture(data["sheet"]), data["columns"]
     assert sheet.shape == (5 * -(-shown // columns), 6 * columns)
     tiles = sheet.reshape(-1, 5, columns, 6).swapaxes(1, 2).reshape(-1, 5, 6)
     shades = (IMAGES[:, 0] * 15).round() * 17

@@ -20,7 +20,13 @@ from torch.nn import functional as F
 from cnnviz.activations import record_activations
 from cnnviz.geometry import output_size, receptive_field
 from cnnviz.live import LiveFigure, as_shipped
-from cnnviz.live._packing import pack, pack_maps, pack_network, pack_weights
+from cnnviz.live._packing import (
+    pack,
+    pack_maps,
+    pack_network,
+    pack_picture,
+    pack_weights,
+)
 
 # The same examples in every run.
 few, many = (
@@ -618,6 +624,24 @@ def test_stacks_are_unpacked_map_by_map(core, levels, as_bytes):
     packed = pack_maps(stack)
     assert packed["dtype"] == ("uint8" if as_bytes else "float32")
     np.testing.assert_allclose(core("unpackMaps", packed), stack, rtol=2e-7)
+
+
+@many
+@given(
+    arrays(
+        np.uint8,
+        st.tuples(SIZES, SIZES) | st.tuples(SIZES, SIZES, st.just(3)),
+        elements=st.sampled_from([0, 1, 127, 128, 254, 255]) | st.integers(0, 255),
+    )
+)
+def test_a_packed_picture_is_unpacked_to_the_level(page, pixels):
+    planes = page.evaluate(
+        """async packed => (await cnnviz.unpackPicture(packed)).map(
+            ({data, width, height}) => ({data: Array.from(data), width, height}))""",
+        pack_picture(pixels),
+    )
+    expected = np.moveaxis(np.atleast_3d(pixels), 2, 0)
+    np.testing.assert_array_equal(from_browser(planes), expected)
 
 
 # Drawing.
