@@ -104,3 +104,50 @@ def as_array(value, name, ndim, shape_words):
         bad = int((~np.isfinite(array)).sum())
         raise invalid(name, f"{shape_words} of finite values", f"{bad} NaN or infinite")
     return array
+
+
+def as_limit(limit, values):
+    """Return the colour limit given, or the largest magnitude in `values`."""
+    if limit is not None:
+        limit = as_number(limit, "limit")
+        if limit <= 0:
+            raise invalid("limit", "a positive number", limit)
+        return limit
+    return float(max(np.abs(v.astype(np.float64)).max() for v in values)) or 1.0
+
+
+def as_titles(titles, count, name="titles"):
+    """Return `count` titles, all None where none are given."""
+    if titles is None:
+        return [None] * count
+    if isinstance(titles, str) or not hasattr(titles, "__len__"):
+        raise invalid(
+            name, f"a sequence of {count} strings", describe(titles), TypeError
+        )
+    if len(titles) != count:
+        raise invalid(name, f"a sequence of {count} strings", f"{len(titles)} of them")
+    return [str(t.item() if hasattr(t, "item") else t) for t in titles]
+
+
+def as_pixels(image, name="image"):
+    """Return pixels as uint8 or float, (H, W) or (H, W, 3), and their white.
+
+    White is 255 for integers, 1 for floats.
+    """
+    words = "pixels (H, W), (H, W, 1) or (H, W, 3)"
+    if str(getattr(image, "dtype", "")).endswith("bool"):
+        image = image * 1.0
+    pixels = as_array(image, name, (2, 3), words)
+    if pixels.ndim == 3:
+        if pixels.shape[2] not in (1, 3):
+            raise invalid(name, words, describe(image))
+        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    white, slack, kind = (
+        (1, 1e-6, "float") if pixels.dtype.kind == "f" else (255, 0, "integer")
+    )
+    low, high = pixels.min(), pixels.max()
+    if low < -slack or high > white + slack:
+        expected = f"{kind} pixels from 0 to {white}"
+        raise invalid(name, expected, f"values from {low:g} to {high:g}")
+    pixels = pixels.clip(0, white)
+    return (pixels.astype(np.uint8) if kind == "integer" else pixels), white

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from cnnviz._probing import check_model
-from cnnviz._validation import invalid
-from cnnviz.plotting._style import as_pixels
+from cnnviz._validation import as_pixels, invalid
 
 Model = TypeVar("Model", bound=nn.Module)
 

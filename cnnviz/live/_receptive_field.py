@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 from torch import nn
 
-from cnnviz._validation import describe, invalid
+from cnnviz._validation import as_pixels, describe, invalid
 from cnnviz.live._figure import LiveFigure
 from cnnviz.live._packing import pack_picture
-from cnnviz.plotting._style import as_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-from cnnviz._validation import as_array, as_integer, as_number, describe, invalid
+from cnnviz._validation import as_integer, describe, invalid
 
 WIDTH = 7.2
 """Width of the text column, in inches."""
@@ -175,50 +175,3 @@ def _columns(ax):
 def _title_height(size, title):
     """Return the inches that a title of this size takes, 0 where there is none."""
     return 0 if title is None else (1.2 * size + 6) / 72
-
-
-def as_limit(limit, values):
-    """Return the colour limit given, or the largest magnitude in `values`."""
-    if limit is not None:
-        limit = as_number(limit, "limit")
-        if limit <= 0:
-            raise invalid("limit", "a positive number", limit)
-        return limit
-    return float(max(np.abs(v.astype(np.float64)).max() for v in values)) or 1.0
-
-
-def as_titles(titles, count, name="titles"):
-    """Return `count` titles, all None where none are given."""
-    if titles is None:
-        return [None] * count
-    if isinstance(titles, str) or not hasattr(titles, "__len__"):
-        raise invalid(
-            name, f"a sequence of {count} strings", describe(titles), TypeError
-        )
-    if len(titles) != count:
-        raise invalid(name, f"a sequence of {count} strings", f"{len(titles)} of them")
-    return [str(t.item() if hasattr(t, "item") else t) for t in titles]
-
-
-def as_pixels(image, name="image"):
-    """Return pixels as uint8 or float, (H, W) or (H, W, 3), and their white.
-
-    White is 255 for integers, 1 for floats.
-    """
-    words = "pixels (H, W), (H, W, 1) or (H, W, 3)"
-    if str(getattr(image, "dtype", "")).endswith("bool"):
-        image = image * 1.0
-    pixels = as_array(image, name, (2, 3), words)
-    if pixels.ndim == 3:
-        if pixels.shape[2] not in (1, 3):
-            raise invalid(name, words, describe(image))
-        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-    white, slack, kind = (
-        (1, 1e-6, "float") if pixels.dtype.kind == "f" else (255, 0, "integer")
-    )
-    low, high = pixels.min(), pixels.max()
-    if low < -slack or high > white + slack:
-        expected = f"{kind} pixels from 0 to {white}"
-        raise invalid(name, expected, f"values from {low:g} to {high:g}")
-    pixels = pixels.clip(0, white)
-    return (pixels.astype(np.uint8) if kind == "integer" else pixels), white

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 
-from cnnviz._validation import as_array, describe, invalid
+from cnnviz._validation import as_array, as_titles, describe, invalid
 from cnnviz.plotting._numbers import write_values
 from cnnviz.plotting._style import (
     COLORS,
@@ -15,7 +15,6 @@ from cnnviz.plotting._style import (
     TICK,
     VERBATIM,
     WIDTH,
-    as_titles,
     finish,
     frame,
     legend,

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnviz._validation import as_array, describe, invalid
+from cnnviz._validation import as_array, as_limit, as_titles, describe, invalid
 from cnnviz.plotting._numbers import write_values
-from cnnviz.plotting._style import (
-    DIVERGING,
-    as_limit,
-    as_titles,
-    color_bar,
-    frame,
-    grid,
-    picture_axes,
-)
+from cnnviz.plotting._style import DIVERGING, color_bar, frame, grid, picture_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,14 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.patches import Rectangle
 
-from cnnviz._validation import as_array, describe, invalid
+from cnnviz._validation import (
+    as_array,
+    as_limit,
+    as_pixels,
+    as_titles,
+    describe,
+    invalid,
+)
 from cnnviz.plotting._style import (
     ACCENT,
     COLORS,
@@ -21,9 +28,6 @@ from cnnviz.plotting._style import (
     HAIRLINE,
     TICK,
     VERBATIM,
-    as_limit,
-    as_pixels,
-    as_titles,
     color_bar,
     frame,
     grid,

@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnviz._validation import as_array, describe, invalid
+from cnnviz._validation import as_array, as_limit, as_titles, describe, invalid
 from cnnviz.plotting._numbers import write_values
-from cnnviz.plotting._style import (
-    FRAME,
-    HAIRLINE,
-    as_limit,
-    as_titles,
-    color_bar,
-    frame,
-    grid,
-    picture_axes,
-)
+from cnnviz.plotting._style import FRAME, HAIRLINE, color_bar, frame, grid, picture_axes
 from cnnviz.plotting.feature_maps import draw_signed
 
 if TYPE_CHECKING:

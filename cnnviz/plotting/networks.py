@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 from matplotlib.collections import PolyCollection
-from torch import nn
 
 from cnnviz._validation import invalid
-from cnnviz.architecture import summarize, summarize_within
 from cnnviz.plotting._style import (
     ACCENT,
     FRAME,
@@ -25,6 +23,7 @@ from cnnviz.plotting._style import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import nn
 
     from cnnviz._types import Integer, Sizes
 
@@ -76,6 +75,8 @@ def plot_architecture(
         If the network cannot be run on such an input, or has more than 80 layers or
         blocks at `depth`, or at any.
     """
+    from cnnviz.architecture import summarize, summarize_within
+
     if depth is None:
         layers = summarize_within(model, input_shape, _MOST_ROWS)
     else:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cnnviz._validation import describe, invalid
+from cnnviz._validation import as_pixels, describe, invalid
 from cnnviz.plotting._numbers import shortest, smallest_cell, write_values
-from cnnviz.plotting._style import TITLE, WIDTH, as_pixels, frame, new_axes
+from cnnviz.plotting._style import TITLE, WIDTH, frame, new_axes
 from cnnviz.plotting.images import draw_pixels
 
 if TYPE_CHECKING:
