@@ -77,8 +77,9 @@ plot_pixel_values(window, axes[0], title="window")
 plot_kernel(SOBEL_X, axes[1], title="SOBEL_X")
 plot_kernel(products, axes[2], title=f"products, sum {products.sum():g}")
 figure.suptitle(
-    f"It gets darker to the right: what the right column takes away is more than what "
-    f"the left one brings, and the response is {products.sum():g}.",
+    f"It gets darker to the right: the left column takes away "
+    f"{-products[:, 0].sum():g}, the right one adds only {products[:, 2].sum():g}, and "
+    f"the response is −{-products.sum():g}.",
     wrap=True,
 )
 live.kernel_playground({"the wheel": wheel}, SOBEL_X, row=row, column=column)
@@ -104,7 +105,7 @@ figure.suptitle("The whole circle, twice: outside and inside of the tyre.", wrap
 # ---------
 # The angle of the same triangle tells where brightness grows: 0° is to the right, 90°
 # down. Below are arrows for the upper right of the wheel. They point where the angle
-# says and are as long as the magnitude.
+# says, and their length shows the magnitude.
 
 part = np.s_[6:86:3, 130:210:3]
 row, column = np.mgrid[part]
@@ -122,7 +123,7 @@ axes.figure.suptitle(
 
 # %%
 # The whole dog, then. Nobody told the kernels what a dog is; the outline comes out by
-# itself, and with it each leaf and each board of the floor.
+# itself, and with it the leaves and the boards of wall and floor.
 
 magnitude = gradient(grey).magnitude
 axes = plot_image(
@@ -130,8 +131,8 @@ axes = plot_image(
 )
 axes.figure.suptitle(
     f"Strong (up to {magnitude.max():.0f}) wherever dark meets light: the pillars, the "
-    "leaves, the tyres, the outline of the dog. Weak inside its black fur, where there "
-    "is little to tell.",
+    "leaves, the tyres, the outline of the dog. Weaker inside its black fur, weakest "
+    "on the even floor.",
     wrap=True,
 )
 
@@ -151,7 +152,7 @@ print("x of the transposed picture is y of the picture, transposed:")
 print(np.array_equal(turned.x, edges.y.T))
 
 # %%
-# It finds what were horizontal edges. There is nothing vertical in the kernel but where
-# its weights stand.
+# It finds what were horizontal edges: only the places of its weights make a kernel look
+# for vertical ones.
 #
 # Next: what is lost when responses are kept in 8 bits.

@@ -69,9 +69,8 @@ figure.suptitle(
 
 # %%
 # .. note::
-#    In the article, the dog is filtered by ``cv2.filter2D(grey, -1, …)`` in bytes. What
-#    it shows as the edges of the dog are those where it gets lighter downwards. The
-#    others are black.
+#    In the article, the dog is filtered by ``cv2.filter2D(grey, -1, …)`` in bytes. Only
+#    the edges where the picture gets lighter downwards appear.
 #
 # To take away
 # ------------
@@ -90,8 +89,8 @@ print("both together:", np.array_equal(together, np.abs(full).clip(0, 255)))
 print(f"lost of all edge strength now: {1 - together.sum() / np.abs(full).sum():.0%}")
 
 # %%
-# They are: the other half comes back, all but what is above 255. Remember this pair of
-# kernels of opposite sign. A network cuts negative responses too, on purpose, and needs
+# They are: the two results together lack only what exceeds 255. Remember this pair of
+# kernels of opposite sign. ReLU, too, sets negative responses to 0, so a network needs
 # such pairs.
 #
 # Next: filters that blur and sharpen.

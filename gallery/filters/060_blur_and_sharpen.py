@@ -33,7 +33,9 @@ from cnnviz.plotting import plot_image, plot_images, plot_kernels, plot_signed
 
 figure = plot_kernels({"box blur": BOX_BLUR, "Gaussian blur": GAUSSIAN_BLUR})
 figure.suptitle(
-    "All weights are positive, and those of a kernel sum to 1: a mean.", wrap=True
+    "All weights are positive (the Gaussian's corners are 1/256, rounded to 0.00), and "
+    "those of a kernel sum to 1: a mean.",
+    wrap=True,
 )
 
 # %%
@@ -59,17 +61,17 @@ live.kernel_playground(
 # %%
 # Why the sum matters
 # -------------------
-# On an even grey, each weight meets the same value, so the answer is that value times
+# On an even grey, each weight meets the same value, so the response is that value times
 # the sum of the weights. Here for all kernels that have a name, on a grey of 100:
 
 flat = np.full((5, 5), 100)
 for name, kernel in KERNELS.items():
-    answer = apply_kernel(flat, kernel, padding="valid").mean()
-    print(f"{name:14} sum {round(kernel.sum(), 9):g}, answer {round(answer, 9):g}")
+    response = apply_kernel(flat, kernel, padding="valid").mean()
+    print(f"{name:14} sum {round(kernel.sum(), 9):g}, response {round(response, 9):g}")
 
 # %%
-# Kernels that sum to 1 give a picture of the same brightness. Kernels that sum to 0
-# give nothing where nothing happens: they answer to edges only.
+# A kernel whose weights sum to 1 keeps the brightness of even areas; one whose weights
+# sum to 0 turns them to zero, so only changes remain.
 #
 # Sharpen
 # -------
@@ -117,8 +119,8 @@ plot_signed(answers[0], axes[0], title=f"Laplacian, ±{limit:.2f}", colorbar=Fal
 plot_image(answers[1].clip(0, 1), axes[1], title="sharpen")
 plot_image(answers[2].clip(0, 1), axes[2], title="emboss")
 figure.suptitle(
-    "The Laplacian answers on both sides of an edge, with both signs. Sharpening makes "
-    "noise crisper, too.",
+    "The Laplacian responds on both sides of an edge, with both signs. Sharpened, the "
+    "hair is crisper; embossed, it seems lit from one side.",
     wrap=True,
 )
 live.kernel_playground(
@@ -137,7 +139,7 @@ print(np.allclose(SHARPEN, IDENTITY + 5 * (IDENTITY - cross)))
 #
 # To take away
 # ------------
-# Sum 1: the picture stays, changed. Sum 0: the picture goes, its changes stay.
+# Weights that sum to 1 keep the brightness, weights that sum to 0 keep changes only.
 # Sharpening adds what a blur takes away. Kernels can be added and subtracted like
 # numbers, because filtering is nothing but sums.
 #
@@ -148,13 +150,14 @@ print(np.allclose(SHARPEN, IDENTITY + 5 * (IDENTITY - cross)))
 again = apply_kernel(blurred, SHARPEN, padding_mode="reflect").clip(0, 1)
 figure = plot_images([face, blurred, again], ["as it is", "blurred", "then sharpened"])
 figure.suptitle(
-    f"Mean difference from the first: {np.abs(blurred - face).mean():.3f} blurred, "
-    f"{np.abs(again - face).mean():.3f} sharpened again.",
+    f"On a scale of 0 to 1, blurring changes a pixel by "
+    f"{np.abs(blurred - face).mean():.3f} on average; sharpening reduces that to "
+    f"{np.abs(again - face).mean():.3f}.",
     wrap=True,
 )
 
 # %%
-# In part. It strengthens what the blur has left of the detail. What the mean has made
-# equal, no kernel can tell apart again.
+# It does so only in part: it strengthens what the blur has left of the detail, and no
+# kernel can restore what the blur has removed entirely.
 #
 # Next: the article's four filters.

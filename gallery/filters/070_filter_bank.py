@@ -64,8 +64,8 @@ print("largest |below + above|:", np.abs(answers[2] + answers[3]).max())
 # After ReLU
 # ----------
 # A network sends its answers through ReLU, which keeps positive values and makes all
-# others 0. Look at the two pillars again: the edge of the left one is in the first map
-# only, that of the right one in the second map only.
+# others 0. Look at the two pillars again: the edge of the left one is mainly in the
+# first map, that of the right one mainly in the second.
 
 kept = np.maximum(answers, 0)
 figure = plot_feature_maps(kept, titles=questions, columns=2, limit=4)

@@ -126,9 +126,9 @@ for name, kernel in kernels.items():
     print(f"{name:14} same: {same!s:6} opposite sign: {opposite}")
 
 # %%
-# A kernel that is its own half turn doesn't care. Sobel's changes its sign. Others give
-# another picture. A network that learns its weights doesn't care either: it would learn
-# them flipped.
+# A kernel that half a turn leaves unchanged gives the same result. Sobel's changes its
+# sign, others give another picture. To a network that learns its weights it makes no
+# difference: it would learn them flipped.
 #
 # To take away
 # ------------

@@ -49,14 +49,14 @@ axes = plot_image(images[0, 0], title=f"a {labels[0]} from the test set")
 axes.figure.suptitle("One bar, one slanted stroke. Keep both in mind.", wrap=True)
 
 # %%
-# Eight filters have looked at it. Compare how each treats the bar and the stroke, and
-# their two sides.
+# Eight filters have looked at it. Which respond to ink, which to one side of a line
+# only? Compare how each treats the bar and the stroke.
 
 titles = [f"conv1, map {i}" for i in range(8)]
 figure = plot_feature_maps(activations["conv1"], titles=titles)
 figure.suptitle(
-    "Some answer to ink, some to one side of a line only. Even the weak ones keep the "
-    "shape of the digit.",
+    "The responses of the eight filters, on one scale. All keep the shape of the "
+    "digit, since each looks at 5 × 5 pixels only.",
     wrap=True,
 )
 
@@ -70,20 +70,21 @@ figure = plot_feature_maps(
     titles=[f"{name} {i}" for name in names for i in range(8)],
     columns=8,
 )
+passed = (activations["relu1"][0, :, 0, 0] > 0).sum()
 figure.suptitle(
-    "Panels of one number are one map on its way. The shift also moves the empty "
-    "background: where it became positive, it passes the ReLU.",
+    "Each column follows one map through three layers. The shift also moves the empty "
+    f"background: in {passed} of 8 maps it became positive and passes the ReLU.",
     wrap=True,
 )
 
 # %%
-# The second convolution reads all eight at once and makes sixteen, of 8 × 8.
+# The second convolution reads all eight at once and makes sixteen, of 8 × 8. Where can
+# you still see the 7?
 
 titles = [f"conv2 {i}" for i in range(16)]
 figure = plot_feature_maps(activations["conv2"], titles=titles, columns=8)
 figure.suptitle(
-    "The 7 is still there in some, but these maps no longer look like pictures. They "
-    "say where a combination of edges is.",
+    "Each map says where one filter finds its combination of the eight maps before.",
     wrap=True,
 )
 
@@ -101,7 +102,7 @@ figure.suptitle(
 
 # %%
 # The last layer weighs the 256 numbers once for each class. The highest score is the
-# answer.
+# prediction.
 
 for digit, score in enumerate(activations["fc"][0]):
     print(f"{digit}: {score:5.1f}")
@@ -109,9 +110,9 @@ for digit, score in enumerate(activations["fc"][0]):
 # %%
 # A wrong name
 # ------------
-# Names are easily mistyped. The error says which ones are close. Right or wrong, the
-# model is afterwards as it was before: without hooks, and in the mode it was in, which
-# after training is that for evaluation.
+# Names are easily mistyped. The error says which ones are close. Whether or not the
+# call fails, the model is left unchanged: without hooks, and in the mode it was in,
+# which after training is that for evaluation.
 
 try:
     record_activations(cnn, images[:1], layers=["conv1", "conv3"])
@@ -150,24 +151,25 @@ print(f"{len(activations)} in all, of these in one block:", *inside, sep="\n")
 titles = [f"conv1, map {i}" for i in range(4)]
 figure = plot_feature_maps(activations["conv1"][:, :4], titles=titles, columns=2)
 figure.suptitle(
-    "Nothing was learned, and yet: the dog, the wheels, the outlines of the leaves.",
+    "Nothing was learned, and yet the dog and the bicycle can be seen in every map.",
     wrap=True,
 )
 
 # %%
 # Why random weights find edges
 # -----------------------------
-# A kernel is its mean plus the rest. The mean blurs and passes brightness on. The rest
-# adds up to zero, so it gives zero where all is even, and something else where
-# brightness changes: an edge finder, if a poor one. Take the mean away and look:
+# Split each slice of a kernel into its mean and a remainder. The mean blurs and passes
+# brightness on. The remainder adds up to zero, so it gives zero where all is even, and
+# something else where brightness changes: a crude edge detector. Take the mean away and
+# look:
 
 with torch.no_grad():
     resnet.conv1.weight -= resnet.conv1.weight.mean(dim=(2, 3), keepdim=True)
 edges = record_activations(resnet, photo, layers=["conv1"])["conv1"]
 figure = plot_feature_maps(edges[:, :4], titles=titles, columns=2, limit=0.2)
 figure.suptitle(
-    "The same four kernels, each without its mean. Even areas are white; edges are all "
-    "that is left. Values from 0.2 on have full colour.",
+    "The same four kernels, each slice without its mean. Even areas are white; edges "
+    "are what is left. Values from 0.2 on have full colour.",
     wrap=True,
 )
 
@@ -177,8 +179,8 @@ figure.suptitle(
 titles = [f"layer3, map {i}" for i in range(4)]
 figure = plot_feature_maps(activations["layer3"][:, :4], titles=titles, columns=2)
 figure.suptitle(
-    "Places are kept, since each unit sees a window around its own. What a map stands "
-    "for, chance has decided.",
+    "Places are kept, since each unit sees a window around its own. What a map "
+    "responds to is random, because its weights are.",
     wrap=True,
 )
 
@@ -208,8 +210,8 @@ figure = plot_feature_maps(
     titles=[f"{name} {i}" for name in names for i in range(4)],
 )
 figure.suptitle(
-    "The upper maps are paler, but as neat as the lower ones. Only the count of right "
-    "answers knows which network can read.",
+    "The upper maps are paler, but they show the 7, too. Only the accuracy reveals "
+    "which network can read digits.",
     wrap=True,
 )
 

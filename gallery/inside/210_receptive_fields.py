@@ -50,13 +50,13 @@ for name, field in fields.items():
 # %%
 # Both directions are alike, so the table has one number for each. Normalisation and
 # ReLU look at single units and widen nothing. The fully connected layer sees all; its
-# units stand nowhere, so their step is 0.
+# units have no position in the image, so the table gives 0.
 #
 # One unit on a digit
 # -------------------
-# Of all units of ``relu2``, we take the one that answers most strongly to this 7. It is
-# made of 2 × 2 units of ``conv2``, and each of these of many units of ``conv1``. The
-# windows of one of either are drawn, too.
+# We choose the ``relu2`` unit with the largest activation for this 7. That unit depends
+# on 2 × 2 units of ``conv2``, and each of those on 10 × 10 units of ``conv1``. The
+# figure also outlines the window of one unit from each layer.
 
 images, labels = mnist_tensors(train=False)
 digit = images[:1]
@@ -95,11 +95,11 @@ figure.suptitle(
 )
 
 # %%
-# What each filter waits for
-# --------------------------
+# What each filter responds to most
+# ---------------------------------
 # Windows also show what a filter has learned. For each of six filters of ``relu2``,
-# these are the eight windows, from 10,000 test digits, to which it answers most
-# strongly. Above each stands the digit that it is cut from.
+# these are the eight windows, from 10,000 test digits, with the largest activations.
+# Above each stands the digit that it is cut from. What do the windows of a row share?
 
 maps = record_activations(cnn, images, layers=["relu2"])["relu2"]
 patches, sources = [], []
@@ -112,8 +112,8 @@ for channel in range(6):
 figure = plot_digits(torch.stack(patches), sources, columns=8)
 mixed = sum(len(set(sources[i : i + 8])) > 1 for i in range(0, 48, 8))
 figure.suptitle(
-    f"Eight windows a filter. Most of them resemble each other, yet for {mixed} of 6 "
-    "filters they come from different numerals: filters know parts.",
+    f"One row of eight windows for each filter. In {mixed} of 6 rows, they come from "
+    "different digits: a filter responds to parts, which digits may share.",
     wrap=True,
 )
 
@@ -131,7 +131,7 @@ for name in ["conv1", "maxpool", *stages]:
     print(f"{name:9}{fields[name].size[0]:4}{fields[name].stride[0]:6}")
 
 # %%
-# The last is nearly twice as wide as the pictures of 224 × 224 for which this network
+# The last is nearly twice as wide as the images of 224 × 224 for which this network
 # was made. Look at it on the dog's face, cut out so that it is in the middle. **Live:**
 # choose a layer, point at the photo or at the map, and change the list of layers (the
 # longest way through the network). The colour is the subject of the next section.
@@ -144,7 +144,8 @@ for name in stages:
 axes = plot_boxes(photo, list(windows.values()), labels=stages)
 axes.set_title("the middle unit of each stage")
 axes.figure.suptitle(
-    "Part of a face; the head; a dog with part of a bicycle; nearly everything.",
+    "Part of the face; the head; the dog down to its belly, with parts of the bicycle; "
+    "nearly everything.",
     wrap=True,
 )
 blocks = [*resnet.layer1, *resnet.layer2, *resnet.layer3, *resnet.layer4]
@@ -156,11 +157,11 @@ live.receptive_field(nets, {"ResNet-18": photo, "our CNN": digit[0, 0]})
 # %%
 # What counts within it
 # ---------------------
-# Seeing is not using. The **effective** receptive field (Luo and others, 2016) is the
-# size of the gradient: how much the unit's output changes when one pixel does. Below is
-# that of the largest window, for our ResNet with random weights. Where pixels have no
-# say, the photo stays grey. The shape depends on the photo, too, since no gradient
-# passes a ReLU that gives zero.
+# A unit need not use all that it sees. The **effective** receptive field (Luo and
+# others, 2016) is the size of the gradient: how much the unit's output changes when one
+# pixel does. Below is that of the largest window, for our ResNet with random weights.
+# Where pixels have no influence, the photo stays grey. The shape depends on the photo,
+# too, since a ReLU whose output is zero passes no gradient.
 
 batch = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
 effective = {n: effective_receptive_field(resnet, batch, n) for n in stages}
@@ -194,19 +195,19 @@ for name in ["relu2", *stages]:
 
 # %%
 # A pixel in the middle reaches the unit along many paths, through all the small windows
-# that contain it. A pixel in the corner has one path. The more layers, the larger the
-# difference: the field grows, and its use gathers in the middle.
+# that contain it. A pixel in the corner has one path. With more layers the receptive
+# field grows, but the unit relies more on the field's centre.
 #
 # To take away
 # ------------
 # A receptive field follows from kernels and strides alone: kernels widen it, strides
-# make all later kernels widen it more. It is a bound. What a unit makes use of lies
-# mostly around the middle, and has to be measured.
+# make all later kernels widen it more. It is a bound. Within it, the middle counts
+# more than its share of the area; how much more has to be measured.
 #
 # Try it
 # ------
-# Let the first convolution of the ResNet go by single pixels. What is left of the
-# largest field?
+# Set the stride of the ResNet's first convolution to 1. What is left of the largest
+# field?
 
 resnet.conv1.stride = (1, 1)
 fields = receptive_field(resnet, (3, 448, 448))

@@ -2,8 +2,8 @@
 Which pixels a decision rests on
 ================================
 
-Two ways to ask the trained network what it looked at: the gradient, and covering parts
-of the picture. They disagree, so we test both by erasing the pixels that they name.
+The gradient and covering both map the pixels that a prediction depends on, and their
+maps differ. So we erase the pixels that each ranks highest, and see what that does.
 """
 
 import itertools
@@ -34,8 +34,8 @@ fit(
 )
 
 # %%
-# We ask about three digits that it reads well, and about the mistake that it is most
-# certain of.
+# We study three digits that the network reads correctly, and its most confident
+# mistake. How would you read the fourth?
 
 images, labels = mnist_tensors(train=False)
 result = evaluate(cnn, images, labels)
@@ -45,7 +45,7 @@ chosen = [0, 1, 4, worst]
 digits, answers = images[chosen], result.predictions[chosen]
 figure = plot_digits(digits, labels[chosen], predictions=answers, columns=4)
 figure.suptitle(
-    f"The last is a {labels[worst]}, says its label. The network says "
+    f"The fourth is labelled {labels[worst]}; the network predicts "
     f"{result.predictions[worst]} with a probability of {certainty[worst]:.3f}.",
     wrap=True,
 )
@@ -73,8 +73,9 @@ for ax, digit, heat, title in zip(axes, digits, saliency, titles, strict=True):
 ink = digits[:, 0] > 0.5
 share = saliency[ink].sum() / saliency.sum()
 figure.suptitle(
-    f"Some of it: {share:.0%} lies on ink, which is {ink.float().mean():.0%} of all "
-    "pixels. The rest lies around it, where more ink would change the score.",
+    f"Ink (pixels above 0.5) is {ink.float().mean():.0%} of all pixels and has "
+    f"{share:.0%} of the saliency. Most of the rest lies close to it, where added ink "
+    "would change the score.",
     wrap=True,
 )
 
@@ -104,17 +105,17 @@ figure, axes = plt.subplots(1, 4, figsize=(7.2, 2.1), layout="compressed")
 for ax, digit, heat, title in zip(axes, digits, importance, titles, strict=True):
     plot_overlay(1 - digit[0] / 3, heat, ax, title=title)
 figure.suptitle(
-    "Smoother, and on the strokes. Black on black changes nothing, so this method "
-    "cannot see what matters by being empty.",
+    "Smoother, and closer to the strokes. Black on black changes nothing, so this "
+    "method cannot see what matters by being empty.",
     wrap=True,
 )
 
 # %%
-# Why it is wrong
-# ---------------
-# The network's answer to the fourth digit rests on the strokes that have colour; the
-# others count for little. Of all places of the patch, the next figure shows the one
-# where covering helps the label most against the answer.
+# Where the mistake comes from
+# ----------------------------
+# In the fourth map, the strokes with colour support the prediction. Of all places of
+# the patch, the next figure shows the one where covering most favours the label over
+# the prediction.
 
 label, answer = labels[worst], answers[3]
 place = (covered[3, :, label] - covered[3, :, answer]).argmax()
@@ -125,8 +126,8 @@ figure = plot_digits(
 )
 right = (covered[3].argmax(dim=1) == label).sum()
 figure.suptitle(
-    f"On the right, the sixteen pixels are gone that spoke most for {answer} and "
-    f"against {label}. At {right} of 169 places, covering makes it read {label}.",
+    f"On the right, the patch covers what spoke most for {answer} and against "
+    f"{label}. At {right} of 169 places, covering makes the network read {label}.",
     wrap=True,
 )
 
@@ -134,7 +135,7 @@ figure.suptitle(
 # Do they tell the truth?
 # -----------------------
 # A map that looks right to us need not be right. So erase the pixels that a method
-# calls most important: the probability of the answer must fall faster than with pixels
+# ranks highest: the probability of the prediction should fall faster than with pixels
 # chosen by chance. Only ink can be erased, so all choose among ink. We take the first
 # 100 test digits that have at least forty pixels of it.
 
@@ -201,8 +202,8 @@ at_20 = "; ".join(f"{name}: {curve[4]:.2f}" for name, curve in curves.items())
 axes.figure.suptitle(f"After twenty pixels, {at_20}.", wrap=True)
 
 # %%
-# Both methods know something that chance doesn't, and covering knows more. It has an
-# advantage: its question is that of the test, what happens without this ink. The
+# Both methods beat chance, and covering beats the gradient. But covering has an
+# advantage: it measures what the test measures, the effect of missing ink. The
 # gradient's size tells what a small change would do, up or down.
 #
 # To take away
@@ -210,7 +211,7 @@ axes.figure.suptitle(f"After twenty pixels, {at_20}.", wrap=True)
 # There is no single map of "what the network looked at". The gradient shows where a
 # small change matters, covering shows what would be missed. Erasing tells how well they
 # do it. Even that has a limit: a digit with holes is unlike all that the network has
-# learned from, and some of the fall comes from that.
+# learned from, and some of the fall may come from that.
 #
 # Try it
 # ------
@@ -223,14 +224,15 @@ order = ranking.argsort(dim=1, descending=True)
 erased = pixels.scatter(1, order[:, :20], 0).view(-1, 1, 28, 28)
 with torch.no_grad():
     probability = cnn(erased).softmax(dim=1).gather(1, given).mean()
-print(f"after twenty pixels, gradient × pixel: {probability:.2f}")
+print(f"after twenty pixels, gradient x pixel: {probability:.2f}")
 print(f"before: {curves['gradient'][4]:.2f}, covering: {curves['covering'][4]:.2f}")
 against = gradient.flatten(1).gather(1, orders["gradient"][:, :20]) < 0
 print(f"erased before, though the sign was negative: {against.float().mean():.0%}")
 
 # %%
-# One run backwards now does about as well as 169 runs with a patch. Some of the largest
-# gradients are negative: their pixels speak against the answer, so erasing them helps
-# it. The size alone can't tell them from the others.
+# The probability now falls further than by the gradient's size, still for one backward
+# pass where covering takes 169 runs. Some of the largest gradients are negative: their
+# pixels speak against the prediction, so erasing them helps it. The size alone can't
+# tell them from the others.
 #
 # This was the last page. Now look into a network and a picture of your own.

@@ -92,8 +92,8 @@ modes = ["zeros", "replicate"]
 padded = [apply_kernel(photo, wide, padding_mode=mode) for mode in modes]
 figure = plot_images(padded, [f"padding_mode={mode!r}" for mode in modes])
 figure.suptitle(
-    "Zeros darken the border by up to half the kernel's width. Repeating the outermost "
-    "pixels doesn't.",
+    "Zeros darken the border, twelve pixels deep: half the kernel's width. Repeating "
+    "the outermost pixels doesn't.",
     wrap=True,
 )
 
@@ -171,8 +171,8 @@ for (name, edges), ax in zip(maps.items(), axes, strict=True):
     size = f"{edges.shape[0]} × {edges.shape[1]}"
     plot_signed(edges, ax, limit=1020, title=f"{name}: {size}", colorbar=False)
 figure.suptitle(
-    "The stride leaves out every second response. Dilation compares columns six pixels "
-    "apart instead of two, so it answers from farther away.",
+    "Stride 2 keeps every second row and column: a quarter of the responses. Dilation "
+    "3 compares columns six pixels apart instead of two, so edges look broader.",
     wrap=True,
 )
 live.kernel_playground({"a 3": digit, "the dog": dog()}, SOBEL_X, row=8, column=11)
@@ -191,7 +191,7 @@ live.kernel_playground({"a 3": digit, "the dog": dog()}, SOBEL_X, row=8, column=
 
 for kernel in (2, 3, 4, 5, 9):
     size = output_size(28, kernel, padding=kernel // 2)
-    print(f"{kernel} × {kernel}: 28 becomes {size}")
+    print(f"{kernel} x {kernel}: 28 becomes {size}")
 
 # %%
 # Only for odd ones. An even kernel has no middle pixel to centre on the image's pixels,

@@ -50,8 +50,8 @@ output = sum(partial)
 titles = ["red × its slice", "green × its slice", "blue × its slice", "sum"]
 figure = plot_feature_maps([*partial, output], titles=titles, columns=2)
 figure.suptitle(
-    "The grey floor is strong in the first two maps and cancels in the sum. The "
-    "bicycle stays: green takes little away there. Leaves come out negative.",
+    "The grey floor is strong in the first two maps and cancels in the sum. The red "
+    "frame stays: green takes little away there. Leaves come out negative.",
     wrap=True,
 )
 small = cv2.resize(dog(), (192, 144), interpolation=cv2.INTER_AREA)
@@ -86,7 +86,7 @@ parts = [
 ]
 by_hand = sum(parts) + second.bias[3]
 print("weights", tuple(second.weight.shape), "output", tuple(second(maps).shape))
-print(f"{len(second.weight)} filters × {len(parts)} partial maps each")
+print(f"{len(second.weight)} filters x {len(parts)} partial maps each")
 print(f"map 3 by hand: difference {(by_hand - second(maps)[:, 3:4]).abs().max():.1g}")
 
 # %%
@@ -98,7 +98,7 @@ outputs = record_activations(model, image[None])
 for name, conv in model.named_children():
     filters, slices, rows, columns = conv.weight.shape
     print(
-        f"layer {name}: {filters} filters × ({slices} × {rows} × {columns} weights + 1 "
+        f"layer {name}: {filters} filters x ({slices} x {rows} x {columns} weights + 1 "
         f"bias) = {count_parameters(conv):,} parameters, output "
         f"{tuple(outputs[name].shape)}"
     )

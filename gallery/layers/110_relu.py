@@ -42,10 +42,10 @@ print("in ", few.tolist())
 print("out", relu(few).tolist())
 
 # %%
-# A zero now has two meanings: no edge here, or an edge the other way. Whoever needs the
-# other way has a second filter for it. That is why the article's bank holds each kernel
-# twice, once with its signs changed. Its map is minus the first one, so ReLU keeps the
-# other half.
+# A zero now has two meanings: no edge here, or an edge the other way. The other way
+# needs a second filter. The article's bank has it: each kernel is there twice, once
+# with its signs changed. The second map is minus the first one, so ReLU keeps the other
+# half.
 
 other = apply_kernel(grey, edge_bank()[1], padding="valid")
 halves = torch.stack([relu(edges), relu(torch.tensor(other))])
@@ -85,10 +85,10 @@ print(
 )
 
 # %%
-# Only rounding. A deep stack of convolutions would be one kernel, bought dearly. With
-# ReLU in between there is no such kernel. The proof: change the signs of all pixels,
-# and any kernel answers with the signs changed, so that both answers add up to zero.
-# Two layers with ReLU between don't do that.
+# Only rounding. Without ReLU, stacked convolutions can do no more than one larger
+# kernel. With ReLU in between there is no such kernel. The proof: change the signs of
+# all pixels, and any kernel answers with the signs changed, so that both answers add up
+# to zero. Two layers with ReLU between don't do that.
 
 one_kernel = one_step + apply_kernel(-grey, both, padding="valid")
 print(f"one kernel, largest sum: {np.abs(one_kernel).max():.1f}")
@@ -126,7 +126,7 @@ figure.suptitle(
 )
 
 # %%
-# Most of the fur and the faint lines of the background are gone, the outlines stay. A
+# Most of the fur and the faint lines of the background are gone, strong edges stay. A
 # network learns its biases together with its kernels.
 #
 # Next: maps that hold less and keep the strongest.

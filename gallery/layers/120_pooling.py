@@ -40,7 +40,7 @@ figure.suptitle(
 
 # %%
 # .. note::
-#    In the article, pooling is "max or average", but only max pooling is shown.
+#    In the article, pooling is "max or average"; its network uses the maximum.
 #
 # On the dog
 # ----------
@@ -108,7 +108,7 @@ for window in (1, 2, 4, 8, 16):
 
 # %%
 # The larger the window, the less a pixel matters: as long as an edge stays in its
-# window, the maximum stays what it was. Yet nothing reaches 0 %: some edges always
+# window, the maximum stays what it was. Yet nothing reaches 0%: some edges always
 # cross into the next window. Pooling gives *some* tolerance to small shifts, not
 # invariance.
 #
@@ -128,7 +128,7 @@ for pool in (nn.MaxPool2d(2), nn.AvgPool2d(2)):
     print(type(pool).__name__, "gives the same in both orders:", same)
 
 # %%
-# For the maximum it doesn't: ReLU never turns the order of two values around, so the
+# For the maximum it doesn't: ReLU never reverses the order of two values, so the
 # largest stays the largest. An average taken first lets positive and negative values
 # cancel, and that can't be undone.
 #

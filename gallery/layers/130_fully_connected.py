@@ -90,10 +90,10 @@ same_output = nn.Linear(pixels, outputs, device="meta")
 bank = nn.Conv2d(1, 4, kernel_size=4, bias=False)
 print(f"fully connected, 512 neurons:      {count_parameters(hidden):19,}")
 print(f"fully connected, {outputs:,} neurons:{count_parameters(same_output):19,}")
-print(f"convolution, 4 filters of 4 × 4:   {count_parameters(bank):19,}")
+print(f"convolution, 4 filters of 4 x 4:   {count_parameters(bank):19,}")
 
 # %%
-# The last two give outputs of equal number. The convolution gets by with so little
+# The last two give equally many outputs. The convolution gets by with so little
 # because it assumes something: what is worth finding here is worth finding everywhere,
 # and can be seen in a small window.
 #
@@ -125,8 +125,8 @@ figure.suptitle(
 
 # %%
 # The scaling makes up for the missing values on average. The mean over many copies in
-# train mode comes close to the answer in eval mode. It need not meet it exactly,
-# because there is a ReLU on the way.
+# train mode comes close to the scores in eval mode. It need not meet them exactly,
+# because the ReLU after the first dropout is not linear.
 
 with torch.no_grad():
     many = mlp.train()(digit.expand(4000, 1, 28, 28))

@@ -80,8 +80,8 @@ figure.suptitle("Only the first layer has weights, and these are not learned.")
 
 figure = plot_feature_maps(stages.conv, titles=titles, columns=2, limit=2)
 figure.suptitle(
-    "Within a pair, red and blue have changed places. The boards of the wall are only "
-    "in the lower pair, the edges of the pillars mainly in the upper.",
+    "Within a pair, red and blue have changed places. The boards of the wall are "
+    "mainly in the lower pair, the edges of the pillars mainly in the upper.",
     wrap=True,
 )
 
@@ -93,8 +93,8 @@ figure.suptitle(
 
 figure = plot_feature_maps(stages.relu, titles=titles, columns=2, limit=2)
 figure.suptitle(
-    "Follow the dog's back: it is dark on a bright ground, so only the map for "
-    "“brighter left” has its outline.",
+    "Follow the dog's back: it is dark on a bright ground, so its outline is in the "
+    "maps for “brighter left” and “brighter above”, not in their opposites.",
     wrap=True,
 )
 

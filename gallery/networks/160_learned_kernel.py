@@ -70,9 +70,7 @@ for _ in range(500):
 axes = plot_history({"loss": losses}, ylabel="mean squared difference")
 axes.set_yscale("log")
 axes.figure.suptitle(
-    f"From {losses[0]:.1f} to {losses[-1]:.0e}: steep at first, then slower. Some "
-    "combinations of weights make little difference to the pictures, and these come "
-    "last.",
+    f"From {losses[0]:.1f} to {losses[-1]:.0e}: steep at first, then slower.",
     wrap=True,
 )
 
@@ -106,7 +104,7 @@ figure = plot_feature_maps(
     columns=4,
 )
 figure.suptitle(
-    "The answer is right to the eye long before the nine weights are.", wrap=True
+    "The output looks right long before the nine weights are right.", wrap=True
 )
 live.learn_kernel(pictures, SOBEL_X)
 
@@ -144,13 +142,13 @@ figure.suptitle(
 # ------------
 # A kernel need not be invented. Examples of what it should do, a measure of how far off
 # it is and a rule to make that smaller are enough. A network does the same with all its
-# kernels at once; only there nobody has the answers of each filter, just the labels at
-# the very end.
+# kernels at once; only there nobody supplies the right response for each filter, just
+# the labels at the very end.
 #
 # Try it
 # ------
 # Learn from pictures without any vertical edge: smear each row of a digit into its
-# mean. Sobel's answer to these is zero everywhere.
+# mean. Sobel's response to these is zero everywhere.
 
 torch.manual_seed(0)
 smeared = pictures.mean(dim=3, keepdim=True).expand(20, 1, 28, 28)

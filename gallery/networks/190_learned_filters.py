@@ -30,15 +30,15 @@ history = fit(cnn, *digits, learning_rate=0.03, snapshots=SNAPSHOTS, cache=True)
 # %%
 # What it learned
 # ---------------
-# Its first layer holds 200 weights. Look for kernels with red on one side and blue on
-# the other: these answer to edges.
+# Its first layer holds 200 weights. Look for red on one side and blue on the other,
+# which finds edges, and for a band of one colour, which finds lines.
 
 learned = cnn.conv1.weight[:, 0].detach().numpy()
 names = [f"filter {i}" for i in range(8)]
 figure = plot_kernels(learned, titles=names, columns=4)
 figure.suptitle(
-    "Some are red on one side and blue on the other: edges. Others have a band of one "
-    "colour: lines. Most are mixtures without a name.",
+    "The eight kernels of conv1, positive weights red, negative ones blue. Most are "
+    "mixtures without a name.",
     wrap=True,
 )
 
@@ -58,8 +58,8 @@ figure = plot_feature_maps(
     columns=6,
 )
 figure.suptitle(
-    "Filters 0 to 3. Traces of the start survive; most of the change comes between "
-    "steps 30 and 300.",
+    "Filters 0 to 3. Until step 30 they hardly change; most of the change comes "
+    "between steps 30 and 300.",
     wrap=True,
 )
 
@@ -77,12 +77,12 @@ for name, order in orders.items():
     bank[name] = np.outer(along_y, along_x)
 bank = {name: kernel / np.linalg.norm(kernel) for name, kernel in bank.items()}
 figure = plot_kernels(bank, columns=3)
-figure.suptitle("All are scaled to the same sum of squares.")
+figure.suptitle("Six kernels made by hand, scaled to the same sum of squares.")
 
 # %%
-# How much of a learned filter can be mixed from these six? The part that can is its
-# projection; its share is measured in squares. Six of 25 dimensions make up 24 % of a
-# random kernel on average. So compare the second column with 24 %.
+# How much of a learned filter can a weighted sum of these six reproduce? That part is
+# its projection; its share is measured in squares. Six of 25 dimensions make up 24% of
+# a random kernel on average. So compare the second column with 24%.
 
 basis, _ = np.linalg.qr(np.stack([kernel.ravel() for kernel in bank.values()], axis=1))
 test = mnist_tensors(train=False)
@@ -95,10 +95,10 @@ for step, state in history.snapshots.items():
 
 # %%
 # Training takes the filters towards what people would have made, without being told.
-# But look at step 30: most digits are read already, with filters that are still random.
-# The layers behind learn first.
+# But look at step 30: the network already reads most digits, although its first filters
+# are still almost random. The later layers learn first.
 #
-# The four filters that are closest to such mixtures, above, and the mixtures, below:
+# The four filters that are closest to such sums, above, and the sums, below:
 
 best = np.argsort(-shares)[:4]
 mixtures = (filters @ basis @ basis.T).reshape(8, 5, 5)
@@ -108,34 +108,38 @@ figure = plot_kernels(
     columns=4,
 )
 figure.suptitle(
-    f"Smooth mixtures of blurs, edges and lines. Of filter {shares.argmin()}, which is "
-    f"not here, only {shares.min():.0%} can be mixed, as of a random one.",
+    f"Filter {shares.argmin()}, not shown, fits worst: the six reproduce "
+    f"{shares.min():.0%} of it.",
     wrap=True,
 )
 
 # %%
-# What they answer to
-# -------------------
-# The maps of a digit, on one scale. Pooling and ReLU will pass on the red and drop the
-# blue. Look at the filter most like "edge y", and at the one most like its opposite.
+# What they respond to
+# --------------------
+# The maps of a digit, on one scale. "Edge y" is positive on the upper sides of strokes
+# and negative on the lower ones. Which filters show that, which show the opposite? The
+# cosine of two kernels says how alike they are: 1 for equals, −1 for opposites.
 
-likeness = filters @ bank["edge y"].ravel() / np.linalg.norm(filters, axis=1)
+directions = filters / np.linalg.norm(filters, axis=1, keepdims=True)
+likeness = directions @ bank["edge y"].ravel()
 top, bottom = likeness.argmax(), likeness.argmin()
+cosine = f"{directions[top] @ directions[bottom]:.2f}".replace("-", "−")
 maps = record_activations(cnn, digits[0][7:8], ["conv1"])["conv1"]
 figure = plot_feature_maps(maps, titles=names, columns=4)
 figure.suptitle(
-    f"Filter {top} answers to the upper sides of strokes, filter {bottom} to the lower "
-    "sides: a pair, as in the article's bank.",
+    f"Most like “edge y” is filter {top}, with a cosine of {likeness[top]:.2f}, least "
+    f"like it filter {bottom}. The cosine of these two is {cosine}; in a pair of the "
+    "article's bank it is −1.",
     wrap=True,
 )
 
 # %%
 # To take away
 # ------------
-# Filters begin as noise. The only thing that shapes them is the loss at the far end of
-# the network, and it turns some of them into edges and lines. How tidy they become
-# depends on the task: networks trained on a million photos show clear edges and colours
-# in their first layer (Krizhevsky and others, 2012).
+# Filters begin as noise. Nobody says what they should become, and yet training brings
+# them closer to blurs, edges and lines. These are not tidy. Networks trained on a
+# million photos show clear edges and colours in their first layer (Krizhevsky and
+# others, 2012).
 #
 # Try it
 # ------
@@ -154,9 +158,9 @@ for name, net in frozen.items():
     print(f"{name:10}{evaluate(net, *test).accuracy:.2%}")
 
 # %%
-# Edges made by hand serve about as well as learned filters, and random ones little
-# worse: for digits the first layer matters little, since the second convolution learns
-# to make the best of what it gets. (One run each: a tenth of a per cent means nothing.)
+# Hand-made edge filters do about as well as learned ones, and random ones less than one
+# per cent worse: for digits the first layer matters little, as long as the second
+# convolution can learn to use it. (One run each: a tenth of a per cent means nothing.)
 # Learning pays where nobody knows which filters are needed, and from the second layer
 # on nobody does.
 #

@@ -74,9 +74,9 @@ print(f"the digit as bytes: {values.nbytes} bytes, as floats: {scaled.nbytes} by
 # A plot that lies
 # ----------------
 # Now a faint digit: a quarter of the brightness, as a hard pencil leaves it. Both faint
-# panels get the same numbers. ``plot_image`` draws 0 as black and 1 as white, whatever
-# comes. Plain ``imshow`` draws the smallest value as black and the
-# largest as white, and does not say so.
+# panels get the same numbers. ``plot_image`` draws floats with 0 as black and 1 as
+# white, always. ``imshow`` with ``cmap="gray"`` draws the smallest value as black and
+# the largest as white, and does not say so.
 
 faint = scaled / 4
 figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.7), layout="compressed")
@@ -93,7 +93,7 @@ figure.suptitle(
 
 # %%
 # .. note::
-#    In the article, pictures with one channel are drawn by ``imshow(image)`` without
+#    In the article, pictures with one channel are drawn by ``imshow`` without
 #    ``vmin`` and ``vmax``, so each is stretched to its own range and they can't be
 #    compared. ``imshow(image, cmap="gray", vmin=0, vmax=1)`` is honest. Colour pictures
 #    are never stretched.

@@ -21,16 +21,16 @@ from cnnviz.plotting import (
 )
 
 # %%
-# A colour picture has a third axis, the channel. Look at the bicycle: its frame is
-# bright in the red channel and dark in the two others. The yellow wall is bright in red
-# and in green, half as bright in blue: yellow light is red and green light together.
+# A colour picture has a third axis, the channel. Look at the bicycle: its frame is much
+# brighter in the red channel than in the two others. The yellow wall is about equally
+# bright in red and green, and darker in blue: yellow light is red and green together.
 
 photo = dog()
 print("shape", photo.shape, photo.dtype)
 figure = plot_channels(photo)
 figure.suptitle(
-    "Each channel says how much of one light there is. Where all three are alike, as "
-    "on the floor, we see grey.",
+    "Each channel says how much of one light there is. Where all three are nearly "
+    "alike, as on the floor, we see grey.",
     wrap=True,
 )
 
@@ -38,9 +38,9 @@ figure.suptitle(
 # The numbers of a pixel
 # ----------------------
 # Closer: 7 × 7 pixels at the rim of the frame, with the wall on the right. A pixel is
-# three numbers, one at the same place in each table. Going from left to right, red
-# hardly changes. It is green that makes yellow of it. **Live:** point at other places,
-# and look for a pixel that has much of one colour alone.
+# three numbers, one at the same place in each table. From left to right, red changes
+# little, while green grows most: that makes yellow of red. **Live:** point at other
+# places, and look for a pixel that has much of one colour alone.
 
 patch = photo[290:297, 380:387]
 figure, axes = plt.subplots(2, 2, figsize=(7.2, 7.6), layout="compressed")
@@ -77,8 +77,8 @@ print(f"largest difference from OpenCV: {np.abs(grey - ready_made).max():.2f} of
 mean = photo.mean(axis=2)
 axes = plot_signed(grey - mean, title="weighted grey − plain mean")
 axes.figure.suptitle(
-    "The plain mean takes the yellow wall and the leaves for too dark, and the red "
-    "frame for too bright. On the grey floor the two nearly agree.",
+    "The plain mean makes the yellow wall and the leaves darker than the weighted grey "
+    "does, the red frame brighter. On the grey floor the two nearly agree.",
     wrap=True,
 )
 

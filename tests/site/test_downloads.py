@@ -144,9 +144,12 @@ def in_an_empty_folder(names, downloads, folder, act):
 
 
 def test_scripts_run_by_their_own_block_alone(downloads, environment, tmp_path):
+    """Whatever encoding the output is redirected in: ASCII is part of all of them."""
+    ascii_only = environment | {"PYTHONIOENCODING": "ascii"}
+
     def uv_run(name, place):
         uv = (sys.executable, "-m", "uv", "run", "--quiet", name)
-        run(*uv, cwd=place, env=environment)
+        run(*uv, cwd=place, env=ascii_only)
 
     names = [script.name for script in SCRIPTS]
     in_an_empty_folder(names, downloads, tmp_path, uv_run)
