@@ -1,8 +1,14 @@
-"""Running a model once to learn about it, and leaving it as it was."""
+"""Running a model once to learn about it, and leaving it as it was.
 
+Models are looked into here alone. A model may give any name to what it holds, also
+``modules`` or ``parameters``, so none of a module's methods is called but ``forward``.
+"""
+
+import re
+import sys
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from difflib import get_close_matches
 
 import torch
@@ -11,6 +17,7 @@ from torch.nn.parameter import is_lazy
 from cnnviz._validation import as_integer, describe, invalid
 
 OUTPUT = "output"
+_RESERVED = re.compile(rf"{OUTPUT}|.*(:\d+|\[.*\]|\(\)| \(layer\))", re.DOTALL)
 
 
 class UnsupportedError(ValueError):
@@ -26,20 +33,81 @@ def check_model(model):
 def check_initialized(model):
     """Refuse anything but a PyTorch module whose parameters all have a shape."""
     check_model(model)
-    for name, parameter in model.named_parameters():
-        if is_lazy(parameter):
-            expected = "initialised (lazy layers are when the model has run once)"
-            raise invalid("model", expected, f"{name!r}, which has no shape yet")
+    for path, module in modules_of(model):
+        for name, parameter in module._parameters.items():
+            if is_lazy(parameter):
+                expected = "initialised (lazy layers are when the model has run once)"
+                name = f"{path}.{name}" if path else name
+                raise invalid("model", expected, f"{name!r}, which has no shape yet")
+
+
+def modules_of(model):
+    """Return every module once, as (path, module); the model itself has the path "".
+
+    The paths are those of ``model.named_modules()`` before anything was compiled.
+    """
+    found = {}
+
+    def visit(path, module):
+        if is_compiled(module):
+            module = module._orig_mod
+        if id(module) not in found:
+            found[id(module)] = path, module
+            for name, child in module._modules.items():
+                if child is not None:
+                    visit(f"{path}.{name}" if path else name, child)
+
+    visit("", model)
+    return list(found.values())
+
+
+def is_compiled(module):
+    """Tell whether a module is the wrapper that ``torch.compile`` returns."""
+    dynamo = sys.modules.get("torch._dynamo")
+    return dynamo is not None and isinstance(module, dynamo.OptimizedModule)
+
+
+def own_parameters(module):
+    """Return the parameters that a module holds outside of other modules."""
+    return [each for each in module._parameters.values() if each is not None]
+
+
+def parameters_of(model):
+    """Return every parameter once."""
+    parameters = (own_parameters(module) for _, module in modules_of(model))
+    return list({id(each): each for some in parameters for each in some}.values())
+
+
+def buffers_of(model):
+    """Return every buffer."""
+    buffers = (module._buffers.values() for _, module in modules_of(model))
+    return [buffer for each in buffers for buffer in each if buffer is not None]
 
 
 def layers_of(model):
     """Return every module by its name; the model itself comes first, as "output"."""
-    layers = [(name or OUTPUT, module) for name, module in model.named_modules()]
+    layers = [(_layer_name(path), module) for path, module in modules_of(model)]
     for name, module in layers:
         if isinstance(module, torch.jit.ScriptModule):
             expected = "a model of Python modules: TorchScript calls no hooks"
             raise invalid("model", expected, f"a scripted or traced {name!r}")
+        parts = [model, *module._modules.values()]
+        if not hasattr(torch.compiler, "set_stance") and any(map(_compiled, parts)):
+            expected = "one that is not compiled, with PyTorch before 2.6"
+            raise invalid("model", expected, f"a compiled part in {name!r}")
     return layers
+
+
+def _compiled(module):
+    """Tell whether a module is compiled, as a wrapper or in place."""
+    return is_compiled(module) or getattr(module, "_compiled_call_impl", None)
+
+
+def _layer_name(path):
+    """Return a layer's path, marked where it reads like a name that `watched` gives."""
+    if not path:
+        return OUTPUT
+    return f"{path} (layer)" if _RESERVED.fullmatch(path) else path
 
 
 def check_layer(name, argument, known):
@@ -63,6 +131,7 @@ def watched(layers, watch):
     """Call ``watch(name, module, output)`` whenever one of `layers` has run.
 
     The name says which call it was, from the second on: "relu", "relu:2", "relu:3".
+    What is compiled runs uncompiled, since compiled code calls no hooks.
     """
     calls = Counter()
 
@@ -75,9 +144,18 @@ def watched(layers, watch):
         return hook
 
     with ExitStack() as hooks:
+        hooks.enter_context(_uncompiled())
         for name, module in layers:
-            hooks.enter_context(module.register_forward_hook(hook_for(name)))
+            handle = torch.nn.Module.register_forward_hook(module, hook_for(name))
+            hooks.enter_context(handle)
         yield
+
+
+def _uncompiled():
+    """Let everything run as it is written, whatever was compiled."""
+    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()
 
 
 def tensors_in(name, value):
@@ -86,7 +164,10 @@ def tensors_in(name, value):
         yield name, value
         return
     if isinstance(value, Mapping):
-        parts = value.items()
+        names = [str(key) for key in value]
+        if len({*names}) < len(names):  # such as 0 and "0"
+            names = [repr(key) for key in value]
+        parts = zip(names, value.values(), strict=True)
     elif hasattr(value, "_asdict"):
         parts = value._asdict().items()
     elif isinstance(value, (tuple, list)):
@@ -103,7 +184,11 @@ def evaluating(model):
 
     Only the flags change: the `train` of some models does more, or refuses.
     """
-    modes = [(module, module.training) for module in model.modules()]
+    modes = [
+        (module, module.training)
+        for _, module in modules_of(model)
+        if "training" not in module._modules
+    ]
     try:
         for module, _ in modes:
             module.training = False
@@ -125,14 +210,35 @@ def as_input_shape(value, expected, ndim=None):
 
 def blank_input(model, input_shape):
     """Return a batch of one input of zeros, in the model's dtype, where it is."""
-    floating = (p for p in model.parameters() if p.is_floating_point())
+    floating = (p for p in parameters_of(model) if p.is_floating_point())
     like = next(floating, torch.empty(0))
-    return torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
+    with torch.inference_mode(False):
+        return torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
+
+
+def outside_inference_mode(*values):
+    """Leave inference mode, unless tensors in `values` were made in it."""
+    made = (tensor.is_inference() for _, tensor in tensors_in("", values))
+    return torch.inference_mode(torch.is_inference_mode_enabled() and any(made))
+
+
+def as_arguments(value, name):
+    """Return what a model is called with: positional arguments, and named ones.
+
+    A tuple or a list holds the positional, a dict the named ones; all else is one.
+    """
+    if next(tensors_in(name, value), None) is None:
+        expected = "a tensor, or a tuple, list or dict of arguments with a tensor"
+        raise invalid(name, expected, describe(value), TypeError)
+    if isinstance(value, Mapping):
+        return (), dict(value)
+    several = isinstance(value, (tuple, list)) and not hasattr(value, "_asdict")
+    return (tuple(value) if several else (value,)), {}
 
 
 def run(model, x):
     """Run `model` in evaluation mode, without gradients."""
-    with evaluating(model), torch.no_grad():
+    with evaluating(model), outside_inference_mode(x), torch.no_grad():
         try:
             return model(x)
         except UnsupportedError:

@@ -5,12 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
-from cnnviz._probing import check_layer, check_model, layers_of, tensors_in, watched
+from cnnviz._probing import (
+    as_arguments,
+    buffers_of,
+    check_layer,
+    check_model,
+    layers_of,
+    outside_inference_mode,
+    tensors_in,
+    watched,
+)
 from cnnviz._validation import describe, invalid
 
 __all__ = ["record_activations"]
@@ -18,7 +28,7 @@ __all__ = ["record_activations"]
 
 def record_activations(
     model: nn.Module,
-    x: torch.Tensor | tuple[torch.Tensor, ...],
+    x: torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any],
     layers: Iterable[str] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Run a model and return what each of its layers output.
@@ -28,9 +38,11 @@ def record_activations(
     model : torch.nn.Module
         Any model. It runs in the mode it is in: call ``model.eval()`` first unless
         dropout and batch statistics are what you want to see.
-    x : torch.Tensor or tuple of torch.Tensor
-        The input, on the model's device, with its batch dimension; a tuple for a
-        model that takes several inputs.
+    x : torch.Tensor, or tuple, list or dict with tensors
+        The input, on the model's device, with its batch dimension. A tuple or a list
+        holds the arguments of a model that takes several, a dict those that it takes
+        by name. What is a list or a dict itself is put into a tuple of one: torchvision
+        detects in ``([image],)``.
     layers : iterable of str, optional
         The names of the layers to record. Default: all of them.
 
@@ -44,10 +56,10 @@ def record_activations(
     Raises
     ------
     TypeError
-        If `model` is not a module, or `x` not a tensor or a tuple of tensors.
+        If `model` is not a module, or there is no tensor in `x`.
     ValueError
         If a name in `layers` is not a layer of the model, or layers are scripted or
-        traced.
+        traced, or compiled with PyTorch before 2.6.
 
     Whatever the model itself raises passes through. Hooks are removed in any case.
 
@@ -58,7 +70,11 @@ def record_activations(
     - ``"output"`` is the model as a whole;
     - ``"relu:2"`` is the second call of ``relu`` in this run;
     - ``"lstm[0]"`` and ``"head[boxes]"`` are the tensors of a layer that returns a
-      tuple or a dict, nested ones ``"lstm[1][0]"``. Anything else is left out.
+      tuple or a dict, nested ones ``"lstm[1][0]"``. Anything else is left out;
+    - ``"output (layer)"`` is a layer whose own name is ``output``. So are all marked
+      whose own names read like one of these, such as ``relu:2``.
+
+    Layers that were compiled run uncompiled here, under the names they had before.
 
     A layer that isn't called has no entry; operations that are not modules, such as
     ``F.relu(x)``, have none of their own.
@@ -76,11 +92,7 @@ def record_activations(
     {'0': (1, 4, 6, 6), '1': (1, 4, 6, 6), 'output': (1, 4, 6, 6)}
     """
     check_model(model)
-    inputs = x if isinstance(x, tuple) else (x,)
-    for part in inputs:
-        if not isinstance(part, torch.Tensor):
-            expected = "a tensor or a tuple of tensors"
-            raise invalid("x", expected, describe(part), TypeError)
+    args, kwargs = as_arguments(x, "x")
     outputs = {}
 
     def record(name, module, output):
@@ -88,8 +100,9 @@ def record_activations(
         for part, tensor in tensors_in(name, output):
             outputs[part] = _snapshot(tensor)
 
-    with watched(_chosen(model, layers), record), torch.no_grad():
-        model(*inputs)
+    watching = watched(_chosen(model, layers), record)
+    with watching, outside_inference_mode(x, buffers_of(model)), torch.no_grad():
+        model(*args, **kwargs)
     return outputs
 
 
@@ -113,9 +126,10 @@ def _snapshot(tensor):
     all writes known to respect it; elsewhere it is an ordinary copy.
     """
     tensor = tensor.detach()
-    if tensor.device.type in ("cpu", "cuda"):
-        try:
-            return tensor._lazy_clone()
-        except (AttributeError, RuntimeError):  # memory that isn't PyTorch's, sparse, …
-            pass
-    return tensor.clone()
+    with torch.inference_mode(False):  # what is made in it can't be changed elsewhere
+        if tensor.device.type in ("cpu", "cuda"):
+            try:
+                return tensor._lazy_clone()
+            except (AttributeError, RuntimeError):  # not PyTorch's memory, sparse, …
+                pass
+        return tensor.clone()

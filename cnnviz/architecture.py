@@ -24,6 +24,8 @@ from cnnviz._probing import (
     blank_input,
     check_initialized,
     layers_of,
+    own_parameters,
+    parameters_of,
     run,
     tensors_in,
     watched,
@@ -165,7 +167,8 @@ def _rows(layers, calls, limit=math.inf):
 
     def count_new(layer):
         """Count the parameters of a layer's row that no earlier row has."""
-        parameters = layer.module.parameters(recurse=layer.depth == limit)
+        everything = layer.depth == limit
+        parameters = (parameters_of if everything else own_parameters)(layer.module)
         new = [p for p in parameters if id(p) not in counted]
         counted.update(map(id, new))
         return sum(parameter.numel() for parameter in new)
@@ -192,8 +195,7 @@ def _is_row(layer, limit):
     """Tell whether a layer is a leaf, holds parameters itself, or is at the limit."""
     if layer.depth >= limit:
         return layer.depth == limit
-    own = layer.module.parameters(recurse=False)
-    return not list(layer.module.children()) or bool(list(own))
+    return not layer.module._modules or bool(own_parameters(layer.module))
 
 
 def _description(module, output_shape):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
-from cnnviz._probing import check_initialized
+from cnnviz._probing import check_initialized, parameters_of
 from cnnviz._validation import as_array, as_integer, describe, invalid
 
 if TYPE_CHECKING:
@@ -188,33 +188,53 @@ class CNN(_Digits):
         self.fc = nn.Linear(16 * 4 * 4, 10)
 
 
-def count_parameters(model: nn.Module) -> int:
-    """Return how many numbers training may change in a model.
+def count_parameters(model: nn.Module, trainable: bool | None = None) -> int:
+    """Return how many numbers the parameters of a model hold.
 
     Parameters
     ----------
     model : torch.nn.Module
         Any model; parameters that are shared count once.
+    trainable : bool, optional
+        With True, count those alone that require a gradient, which training may change;
+        with False those that don't, which are frozen. Default: all of them, as
+        `cnnviz.architecture.summarize` does.
 
     Returns
     -------
     int
-        The number of elements of all parameters that require a gradient.
+        The number of elements of the parameters.
 
     Raises
     ------
     TypeError
-        If `model` is not a module.
+        If `model` is not a module, or `trainable` neither a bool nor None.
     ValueError
-        If it has lazy layers that are not initialised.
+        If the model has lazy layers that are not initialised.
+
+    Notes
+    -----
+    Weights that were quantised by `torch.ao.quantization` are no parameters.
 
     Examples
     --------
     >>> count_parameters(MLP())
     669706
+    >>> model = nn.Sequential(nn.Linear(9, 5), nn.Linear(5, 2)).requires_grad_(False)
+    >>> _ = model[1].requires_grad_(True)
+    >>> count_parameters(model), count_parameters(model, trainable=True)
+    (62, 12)
     """
     check_initialized(model)
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if not isinstance(trainable, bool | None):
+        raise invalid(
+            "trainable", "True, False or None", describe(trainable), TypeError
+        )
+    return sum(
+        parameter.numel()
+        for parameter in parameters_of(model)
+        if trainable in (None, parameter.requires_grad)
+    )
 
 
 def _check_batch(x, layer, expected, shape):

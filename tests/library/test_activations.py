@@ -202,10 +202,38 @@ def test_names_come_in_the_order_in_which_layers_finish():
         "block.first",
         "block.relu:2",
         "block",
+        "output (layer)",
         "output",
-        "output:2",
     ]
-    assert torch.equal(recorded["output"], recorded["output:2"])
+
+
+def test_names_of_layers_that_read_like_ours_are_marked():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu, self.lstm = nn.ReLU(), nn.LSTM(3, 3)
+            for name in ("relu:2", "lstm[0]", "relu:2 (layer)", "output", "x:y"):
+                self.add_module(name, Function(torch.tanh))
+
+        def forward(self, x):
+            for name in self._modules:
+                result = self._modules[name](x)
+            self._modules["relu:2"](x)
+            return self.relu(x), {0: x, "0": result, "n": result}
+
+    model, x = Net(), torch.rand(2, 3)
+    recorded = record_activations(model, x)
+    names = ["relu:2 (layer)", "lstm[0] (layer)", "relu:2 (layer) (layer)"]
+    assert list(recorded) == [
+        *["relu", "lstm[0]", "lstm[1][0]", "lstm[1][1]", *names],
+        *["output (layer)", "x:y", "relu:2 (layer):2", "relu:2"],
+        *["output[0]", "output[1][0]", "output[1]['0']", "output[1]['n']"],
+    ]
+    torch.testing.assert_close(recorded["relu:2"], x.relu())
+    torch.testing.assert_close(recorded["relu:2 (layer):2"], x.tanh())
+    assert next(iter(record_activations(model, x, ["relu:2 (layer)"]))) == names[0]
+    with pytest.raises(ValueError, match=r"'relu:2' .close: relu, relu:2 .layer."):
+        record_activations(model, x, ["relu:2"])
 
 
 def test_only_chosen_layers_are_recorded():
@@ -220,10 +248,25 @@ def test_only_chosen_layers_are_recorded():
     assert record_activations(model, x, []) == {}
 
 
-def test_several_inputs_come_as_a_tuple():
+def test_several_inputs_come_as_a_tuple_a_list_or_by_name():
     model = nn.Bilinear(2, 3, 4)
     inputs = torch.rand(5, 2), torch.rand(5, 3)
-    assert torch.equal(record_activations(model, inputs)["output"], model(*inputs))
+    named = dict(zip(("input1", "input2"), inputs, strict=True))
+    for x in (inputs, [*inputs], named):
+        assert torch.equal(record_activations(model, x)["output"], model(*inputs))
+
+
+def test_what_is_a_list_a_dict_or_a_named_tuple_itself_is_one_input():
+    x = torch.rand(5, 2)
+    recorded = record_activations(Function(lambda batch: batch["x"]), ({"x": x},))
+    assert torch.equal(recorded["output"], x)
+    recorded = record_activations(Function(lambda batch: sum(batch)), ([x, x, 1],))
+    torch.testing.assert_close(recorded["output"], 2 * x + 1)
+    packed = nn.utils.rnn.pack_sequence([x])
+    lstm = nn.LSTM(2, 3)
+    torch.testing.assert_close(
+        record_activations(lstm, packed)["output[0][data]"], lstm(packed)[0].data
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,6 +278,7 @@ def test_nothing_has_a_gradient_and_the_mode_stays(mode):
         before = torch.is_grad_enabled()
         recorded = record_activations(model, torch.rand(1, 2, requires_grad=True))
         assert torch.is_grad_enabled() == before
+    recorded["0"].zero_()
     assert not any(output.requires_grad for output in recorded.values())
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -289,8 +333,8 @@ def test_sparse_and_meta_tensors_are_recorded():
     ("model", "x", "layers", "error", "message"),
     [
         ("cnn", torch.rand(1, 3), None, TypeError, "model must be a torch.nn.Module"),
-        (Block(), [[1.0]], None, TypeError, "x must be a tensor or a tuple of tensors"),
-        (Block(), (torch.rand(3), 1), None, TypeError, "x must .*, got int 1"),
+        (Block(), [[1.0]], None, TypeError, "x must be a tensor, or a tuple, list or"),
+        (Block(), (), None, TypeError, r"x must .*, got tuple \(\)"),
         (
             Block(),
             torch.rand(3),

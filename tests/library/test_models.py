@@ -5,6 +5,7 @@ import pytest
 import scipy.signal
 import torch
 import torch.nn.functional as F
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -65,7 +66,8 @@ def test_filter_bank_takes_any_number_and_size_of_kernels(shape):
 def test_filter_bank_has_nothing_to_learn_and_keeps_its_own_copy():
     kernels = edge_bank()
     model = FilterBankNet(kernels, pool_size=3)
-    assert count_parameters(model) == 0
+    assert count_parameters(model, trainable=True) == 0
+    assert count_parameters(model) == 64
     kernels[:] = 0
     assert model.conv.weight.abs().sum() == 64
     assert model(torch.rand(1, 1, 10, 10)).pool.shape == (1, 4, 2, 2)
@@ -74,8 +76,16 @@ def test_filter_bank_has_nothing_to_learn_and_keeps_its_own_copy():
 def test_shared_parameters_count_once():
     layer = nn.Linear(3, 2)
     assert count_parameters(nn.Sequential(layer, nn.ReLU(), layer)) == 8
-    layer.bias.requires_grad = False
-    assert count_parameters(layer) == 6
+
+
+def test_frozen_parameters_are_counted_apart():
+    model = torchvision.models.resnet18().requires_grad_(False)
+    model.fc = nn.Linear(512, 5)
+    assert count_parameters(model, trainable=True) == 513 * 5
+    # 11,689,512 in the documentation of torchvision, with a layer of 1,000 outputs.
+    backbone = 11_689_512 - 513 * 1000
+    assert count_parameters(model, trainable=False) == backbone
+    assert count_parameters(model) == backbone + 513 * 5
 
 
 @pytest.mark.parametrize("make", [MLP, CNN])
@@ -105,6 +115,8 @@ def test_filter_bank_names_wrong_arguments():
         FilterBankNet(edge_bank())(torch.rand(1, 1, 4, 4))
     with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, got list"):
         count_parameters([1])
+    with pytest.raises(TypeError, match="trainable must be True, False or None, got"):
+        count_parameters(nn.ReLU(), 1)
 
 
 @given(st.data())
@@ -116,7 +128,7 @@ def test_filter_bank_is_a_correlation_a_clamp_and_a_maximum(data):
     size = [side + pool - 1 + data.draw(st.integers(0, 4)) for side in (height, width)]
     image = data.draw(arrays(np.float32, size, elements=numbers))
     bank = FilterBankNet(kernels, pool)
-    assert count_parameters(bank) == 0
+    assert count_parameters(bank, trainable=True) == 0
     stages = bank(torch.tensor(image)[None, None])
     for k, kernel in enumerate(kernels):
         conv = scipy.signal.correlate2d(image, kernel, mode="valid")
@@ -140,7 +152,10 @@ def test_parameters_to_train_are_counted(layers):
     for layer, (_, trained) in zip(model, layers, strict=True):
         layer.weight.requires_grad = trained
     expected = sum(2 + 2 * size * trained for size, trained in layers)
-    assert count_parameters(model) == expected
+    assert count_parameters(model, trainable=True) == expected
+    frozen = sum(2 * size for size, trained in layers if not trained)
+    assert count_parameters(model, trainable=False) == frozen
+    assert count_parameters(model) == expected + frozen
 
 
 @pytest.mark.parametrize("make", [MLP, CNN])

@@ -35,7 +35,7 @@ MISTAKES = {
     "cnnviz.geometry.output_size(28, 3, padding='full')": "call-overload",
     "cnnviz.geometry.receptive_field(cnnviz.models.CNN(), 28)": "arg-type",
     "cnnviz.activations.record_activations(cnnviz.models.CNN, x)": "arg-type",
-    "cnnviz.activations.record_activations(cnnviz.models.CNN(), [[1]])": "arg-type",
+    "cnnviz.activations.record_activations(cnnviz.models.CNN(), 1)": "arg-type",
     "cnnviz.architecture.summarize(cnnviz.models.CNN(), (1, 2), '1')": "arg-type",
     "cnnviz.architecture.summarize(cnnviz.models.CNN(), (1, 2))[0].shape": (
         "attr-defined"

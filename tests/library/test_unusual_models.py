@@ -7,6 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
+from cnnviz._probing import parameters_of
 from cnnviz.activations import record_activations
 from cnnviz.architecture import summarize
 from cnnviz.geometry import (
@@ -54,6 +55,50 @@ class Repeated(nn.Module):
         return self.last(self.layer(self.layer(self.layer(x))))
 
 
+class HidesMethods(Several):
+    """A network that gives the names of a module's methods to other things."""
+
+    def __init__(self):
+        super().__init__(lambda x, y: y)
+        for name in dir(nn.Module):
+            if not name.startswith("_") and name not in ("forward", "training"):
+                setattr(self, name, 3)
+        self.training = nn.Identity()
+
+    def forward(self, x):
+        return self.training(super().forward(x))
+
+
+def has_run(model):
+    """Return a model after it has run, and was compiled."""
+    with torch.no_grad():
+        model(torch.rand(1, *SHAPE))
+    return model
+
+
+def compiled_in_place(model):
+    model.compile(backend="eager")
+    return model
+
+
+VALUES = {
+    "record_activations": record_activations,
+    "summarize": lambda model, x: summarize(model, x.shape[1:]),
+    "receptive_field": lambda model, x: receptive_field(model, x.shape[1:]),
+}
+
+
+def assert_same(found, expected):
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for name, value in expected.items():
+            assert_same(found[name], value)
+    elif isinstance(expected, torch.Tensor):
+        torch.testing.assert_close(found, expected)
+    else:
+        assert found == expected
+
+
 UNUSUAL = {
     "nested": (network, "output", FIELD, PARAMETERS),
     "tuple": (
@@ -85,6 +130,33 @@ UNUSUAL = {
         FIELD,
         PARAMETERS,
     ),
+    "compiled": (
+        lambda: has_run(torch.compile(network(), backend="eager")),
+        "output",
+        FIELD,
+        PARAMETERS,
+    ),
+    "compiled in place": (
+        lambda: has_run(compiled_in_place(network())),
+        "output",
+        FIELD,
+        PARAMETERS,
+    ),
+    "compiled inside": (
+        lambda: has_run(
+            nn.Sequential(*(torch.compile(part, backend="eager") for part in network()))
+        ),
+        "2.1.0",
+        FIELD,
+        PARAMETERS,
+    ),
+    "compiled function": (
+        lambda: has_run(Several(torch.compile(lambda x, y: y + 1, backend="eager"))),
+        "network.2.1.0",
+        FIELD,
+        PARAMETERS,
+    ),
+    "hidden methods": (HidesMethods, "output", FIELD, PARAMETERS),
     "parametrized": (
         lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)),
         "output",
@@ -99,7 +171,7 @@ UNUSUAL = {
 )
 def test_unusual_models_work(make, layer, field, parameters):
     model = make()
-    dtype = next(model.parameters()).dtype
+    (dtype,) = {p.dtype for p in parameters_of(model)}
     x = torch.rand(1, *SHAPE).to(dtype)
     assert count_parameters(model) == parameters
     assert sum(row.parameters for row in summarize(model, SHAPE)) == parameters
@@ -140,6 +212,22 @@ def test_models_of_no_values_have_all_but_maps():
     x = torch.rand(1, *SHAPE, device="meta")
     with pytest.raises(ValueError, match=r"x must be .*, got a meta tensor, which"):
         effective_receptive_field(model, x, "output")
+
+
+def test_inference_mode_changes_nothing():
+    model, x = network(), torch.rand(1, *SHAPE)
+    expected = {name: look(model, x) for name, look in VALUES.items()}
+    with torch.inference_mode():
+        made_in_it = network()
+        inputs = x.clone()
+        assert inputs.is_inference()
+        for name, look in VALUES.items():
+            assert_same(look(model, x), expected[name])
+            assert_same(look(model, inputs), expected[name])
+            look(made_in_it, inputs)
+        assert torch.is_inference_mode_enabled()
+    for look in VALUES.values():
+        look(made_in_it, x)
 
 
 LOOKS = {
@@ -234,6 +322,11 @@ def test_models_that_need_other_inputs_say_so(model, shape, message):
         summarize(model, shape)
 
 
-def test_lists_of_inputs_are_refused():
-    with pytest.raises(TypeError, match="x must be a tensor or a tuple of tensors"):
-        record_activations(network(), [torch.rand(*SHAPE)])
+@pytest.mark.parametrize("look", [*LOOKS.values(), record_activations])
+@pytest.mark.parametrize("name", ["compiled", "compiled in place", "compiled inside"])
+def test_old_versions_cannot_look_into_what_is_compiled(name, look, monkeypatch):
+    model, x = UNUSUAL[name][0](), torch.rand(1, *SHAPE)
+    monkeypatch.delattr(torch.compiler, "set_stance")
+    message = "model must be one that is not compiled, .* got a compiled part in 'outpu"
+    with pytest.raises(ValueError, match=message):
+        look(model, x)
