@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cnnviz._types import File
 
-CORE = ("arithmetic", "drawing", "figure")
+CORE = ("arithmetic", "drawing", "pictures", "figure")
 
 _PAGE = """<!doctype html>
 <html lang="en">

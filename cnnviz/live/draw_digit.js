@@ -220,8 +220,7 @@ class DrawDigit extends cnnviz.Figure {
 		};
 		host.onblur = () => (down = false);
 
-		const place = (event) =>
-			[event.offsetX, event.offsetY].map((v) => Math.round((v * 280) / host.clientWidth) / 10);
+		const place = (event) => this.pad.placeOf(event).reverse().map((v) => Math.round(v * 10) / 10);
 		host.onpointerdown = (event) => {
 			if (!event.isPrimary || event.button) return;
 			down = false;

@@ -151,6 +151,11 @@ class Picture {
 		this.frames = new Map();
 		host.classList.add("picture");
 		host.append(this.canvas);
+		this.corners = ["left: 0; top: 0", "left: 100%; top: 0", "left: 0; top: 100%"].map((place) => {
+			const corner = host.appendChild(element("i"));
+			corner.style.cssText = `position: absolute; ${place}`;
+			return corner;
+		});
 		if (onpick) this.#listen(label, onpick);
 	}
 
@@ -187,6 +192,22 @@ class Picture {
 		this.frame("at", { top: row, left: column, bottom: row + 1, right: column + 1 });
 	}
 
+	/**
+	 * Row and column, with fractions, of a pointer's place on the screen. The picture's
+	 * corners are measured, since pages can be zoomed, turned and mirrored.
+	 */
+	placeOf({ clientX, clientY }) {
+		const [origin, right, down] = this.corners.map((corner) => corner.getBoundingClientRect());
+		const [ax, ay] = [right.x - origin.x, right.y - origin.y];
+		const [bx, by] = [down.x - origin.x, down.y - origin.y];
+		const [x, y] = [clientX - origin.x, clientY - origin.y];
+		// (x, y) = across · a + along · b, by Cramer's rule.
+		const area = ax * by - ay * bx;
+		const across = (x * by - y * bx) / area;
+		const along = (ax * y - ay * x) / area;
+		return [along * this.size.height, across * this.size.width];
+	}
+
 	#listen(label, onpick) {
 		const { host } = this;
 		host.tabIndex = 0;
@@ -200,12 +221,8 @@ class Picture {
 			onpick(...this.at);
 		};
 		const pointed = (event) => {
-			if (!this.size || (event.type === "pointermove" && event.pointerType !== "mouse" && !event.buttons)) return;
-			const box = this.canvas.getBoundingClientRect();
-			pick(
-				((event.clientY - box.top) / box.height) * this.size.height,
-				((event.clientX - box.left) / box.width) * this.size.width,
-			);
+			const hovers = event.type === "pointermove" && event.pointerType !== "mouse" && !event.buttons;
+			if (this.size && event.isPrimary && !hovers) pick(...this.placeOf(event));
 		};
 		host.onpointerdown = pointed;
 		host.onpointermove = pointed;

@@ -65,70 +65,56 @@ const STYLES = `
 	}
 `;
 const NEAR = "800px";
-const LARGEST = 64e6;
+const INEXACT =
+	"This browser alters pixels that pages read, which guards your privacy: the numbers of your own pictures are not exact.";
 const provided = new Map();
+const figures = new Map();
 
+/** Called by a script of data: this is the data of the figures that name the script. */
 function provide(data) {
 	provided.set(document.currentScript.src, data);
 }
 
 /** Add the script at an address, once; return what it provides. */
 function fetchData(address) {
-	const { href } = new URL(address, document.baseURI);
-	if (!provided.has(href)) {
+	const script = Object.assign(document.createElement("script"), { src: address });
+	const { src } = script;
+	if (!provided.has(src)) {
 		provided.set(
-			href,
+			src,
 			new Promise((done, failed) => {
-				const script = document.createElement("script");
-				script.onload = () => done(provided.get(href));
+				script.onload = () => done(provided.get(src));
 				script.onerror = () => failed(new cnnviz.InputError("The data of this figure could not be loaded."));
-				script.src = href;
 				document.head.append(script);
 			}),
 		);
 	}
-	return provided.get(href);
+	return provided.get(src);
 }
 
-/** A file as an address that policies allow. */
-function addressOf(file) {
-	const reader = new FileReader();
-	reader.readAsDataURL(file);
-	return new Promise((done) => (reader.onloadend = () => done(reader.result ?? "")));
+/** What the address says of figures: settings by the figure's id, in order. */
+function settingsInAddress() {
+	const parts = location.hash.slice(1).split(";");
+	return new Map(
+		parts.filter((part) => part.includes("?")).map((part) => {
+			const [id, settings] = part.split("?");
+			try {
+				return [decodeURIComponent(id), settings];
+			} catch {
+				return [id, settings];
+			}
+		}),
+	);
 }
 
-/** Red, green and blue of a picture (an address or a file), 0–255; at most `side` a side. */
-async function readPicture(source, side = Infinity) {
-	const image = new Image();
-	image.src = source instanceof Blob ? await addressOf(source) : source;
-	await new Promise((done) => (image.onload = image.onerror = done));
-	const { naturalWidth, naturalHeight } = image;
-	const size = naturalWidth * naturalHeight;
-	if (size > LARGEST) {
-		const words = [size, LARGEST].map((number) => Math.round(number / 1e6));
-		throw new cnnviz.InputError(`This picture has ${words[0]} megapixels; at most ${words[1]} can be read.`);
+/** Put a fragment into the address bar; false where the page has no address of its own. */
+function replaceFragment(fragment) {
+	try {
+		history.replaceState(null, "", fragment);
+		return true;
+	} catch {
+		return false;
 	}
-	await image.decode().catch(() => {
-		throw new cnnviz.InputError("This is no picture that the browser can read.");
-	});
-	const scale = Math.min(side / Math.max(naturalWidth, naturalHeight), 1);
-	const [width, height] = [naturalWidth, naturalHeight].map((v) => Math.max(Math.round(v * scale), 1));
-	const canvas = Object.assign(document.createElement("canvas"), { width, height });
-	const context = canvas.getContext("2d", { willReadFrequently: true });
-	Object.assign(context, { fillStyle: "#fff", imageSmoothingQuality: "high" });
-	context.fillRect(0, 0, width, height);
-	context.drawImage(image, 0, 0, width, height);
-	return readCanvas(canvas);
-}
-
-function readCanvas(canvas) {
-	const { width, height } = canvas;
-	const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
-	return [0, 1, 2].map((channel) => {
-		const map = cnnviz.plane(width, height);
-		for (let i = 0; i < map.data.length; i++) map.data[i] = data[4 * i + channel];
-		return map;
-	});
 }
 
 /** Put text on the clipboard; false where that is not allowed. */
@@ -200,7 +186,7 @@ class Figure extends HTMLElement {
 	static styles = "";
 
 	static get observedAttributes() {
-		return [...this.markup.matchAll(/\sname="([\w-]+)"/g)].map(([, name]) => name);
+		return ["src", ...[...this.markup.matchAll(/\sname="([\w-]+)"/g)].map(([, name]) => name)];
 	}
 
 	static define(tag) {
@@ -213,8 +199,12 @@ class Figure extends HTMLElement {
 	#saying;
 	#saving;
 	#frame;
-	#begun = false;
+	#given = false;
 	#shown = false;
+	#notice = "";
+	#early = {};
+	#nearby = new IntersectionObserver(([entry]) => entry.isIntersecting && this.#load(), { rootMargin: NEAR });
+	#onaddress = () => this.#readAddress();
 
 	constructor() {
 		super();
@@ -238,31 +228,66 @@ class Figure extends HTMLElement {
 	}
 
 	connectedCallback() {
-		if (this.#begun) return;
-		this.#begun = true;
+		this.#takeId();
 		this.style.setProperty("--ratio", this.getAttribute("ratio") ?? 1);
-		this.id ||= this.localName.replace("cnn-", "");
 		this.form.setAttribute("aria-label", this.getAttribute("label") ?? this.id.replaceAll("-", " "));
-		addEventListener("hashchange", () => this.#readAddress());
-		const inline = this.querySelector("script[type='application/json']");
-		if (inline) this.data = JSON.parse(inline.textContent);
-		const nearby = new IntersectionObserver(
-			([entry]) => {
-				if (!entry.isIntersecting && !location.hash.startsWith(`#${this.id}?`)) return;
-				nearby.disconnect();
-				this.#load();
-			},
-			{ rootMargin: NEAR },
-		);
-		if (this.hasAttribute("src")) nearby.observe(this);
+		addEventListener("hashchange", this.#onaddress);
+		for (const name of ["state", "data"]) this.#upgrade(name);
+		this.#readInside();
+		// A script in the page's head runs before the element's content is there.
+		if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => this.#readInside());
+		this.#seek();
+	}
+
+	disconnectedCallback() {
+		removeEventListener("hashchange", this.#onaddress);
 	}
 
 	attributeChangedCallback(name, _, value) {
-		if (this.started && value !== null) this.state = { [name]: value };
+		if (name === "src") this.#seek();
+		else if (this.started && value !== null) this.state = { [name]: value };
 	}
 
+	/** What the script's `start` gets; once. */
 	set data(data) {
+		if (this.#given) throw new Error(`${this.localName} has its data already`);
+		this.#given = true;
 		this.#start(data);
+	}
+
+	/** Take an id that no other figure has: addresses name figures by it. */
+	#takeId() {
+		const isFree = (id) => {
+			const other = figures.get(id) ?? this;
+			const first = document.getElementById(id) ?? this;
+			return (other === this || !other.isConnected) && first === this;
+		};
+		const wanted = this.id || this.localName.replace("cnn-", "");
+		let id = wanted;
+		for (let number = 2; !isFree(id); number++) id = `${wanted}-${number}`;
+		this.id = id;
+		figures.set(id, this);
+	}
+
+	/** Set a property again that was set while the element was not yet a figure. */
+	#upgrade(name) {
+		if (!Object.hasOwn(this, name)) return;
+		const value = this[name];
+		delete this[name];
+		this[name] = value;
+	}
+
+	/** Take data that stand inside of the element. */
+	#readInside() {
+		const inside = this.querySelector("script[type='application/json']");
+		if (inside && !this.#given) this.data = JSON.parse(inside.textContent);
+	}
+
+	/** Load the data when the figure comes near, or at once if the address names it. */
+	#seek() {
+		if (this.#given || !this.isConnected || !this.hasAttribute("src")) return;
+		if (settingsInAddress().has(this.id)) this.#load();
+		else this.#nearby.observe(this);
 	}
 
 	get state() {
@@ -270,11 +295,21 @@ class Figure extends HTMLElement {
 	}
 
 	set state(values) {
+		if (!this.started) {
+			Object.assign(this.#early, values);
+			return;
+		}
 		const refused = this.#assign(values);
 		this.update();
 		if (refused.length) this.warn(`Left as they were: ${refused.join("; ")}.`);
 	}
 
+	/** Set controls to what is drawn in their place; in `start`, to what is drawn at first. */
+	amend(values) {
+		this.#assign(values);
+	}
+
+	/** Set all controls to what they were at first. */
 	reset() {
 		this.#assign(this.#defaults);
 		this.onreset?.();
@@ -321,11 +356,19 @@ class Figure extends HTMLElement {
 		);
 	}
 
+	/** Tell the reader what is wrong, until the next change; without text, what stays wrong. */
 	warn(text) {
 		const message = this.form.querySelector(".message");
+		text ||= this.#notice;
 		if (message.textContent === text) return;
 		message.textContent = text;
 		if (text) this.#emit("message", text);
+	}
+
+	/** What stays wrong: it is told as long as nothing else is. */
+	set notice(text) {
+		this.#notice = text;
+		this.warn("");
 	}
 
 	/** Take pictures that readers choose, drop or paste. They stay here. */
@@ -335,7 +378,9 @@ class Figure extends HTMLElement {
 			if (!picture) return;
 			event.preventDefault();
 			try {
-				take(await readPicture(picture, side));
+				const planes = await cnnviz.readPicture(picture, side);
+				this.notice = cnnviz.readsExactly(planes[0]) ? "" : INEXACT;
+				take(planes);
 			} catch (error) {
 				this.warn(error.message);
 			}
@@ -410,36 +455,53 @@ class Figure extends HTMLElement {
 		return refused;
 	}
 
+	/** Set the controls to what the address says; the first figure in it is shown. */
 	#readAddress() {
-		const [id, settings] = location.hash.slice(1).split("?");
-		if (!this.started || id !== this.id || settings === undefined) return;
-		const refused = this.#assign(Object.fromEntries(new URLSearchParams(settings)));
-		this.scrollIntoView();
+		const settings = settingsInAddress();
+		if (!this.started || !settings.has(this.id)) return;
+		const refused = this.#assign(Object.fromEntries(new URLSearchParams(settings.get(this.id))));
+		if (settings.keys().next().value === this.id) this.#reveal();
 		this.update();
 		if (refused.length) this.warn(`Not all of the link could be read: ${refused.join("; ")}.`);
 	}
 
-	/** What leads here, with these settings, behind an address. */
-	get link() {
-		const changed = Object.entries(this.#valid).filter(([name, value]) => value !== this.#defaults[name]);
-		const settings = new URLSearchParams(changed);
-		return `#${this.id}?${settings}`;
+	/** Scroll here, and open what the figure is folded into. */
+	#reveal() {
+		for (let fold = this.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+		this.scrollIntoView();
 	}
 
+	/** What leads here behind an address, with these settings and those of other figures. */
+	get link() {
+		const changed = Object.entries(this.#valid).filter(([name, value]) => value !== this.#defaults[name]);
+		const others = settingsInAddress();
+		others.delete(this.id);
+		const parts = [[this.id, new URLSearchParams(changed)], ...others];
+		return `#${parts.map(([id, settings]) => `${encodeURIComponent(id)}?${settings}`).join(";")}`;
+	}
+
+	/** Keep the settings in the address, soon. */
 	#save() {
 		clearTimeout(this.#saving);
 		this.#saving = setTimeout(() => {
-			if (!this.hasAttribute("embedded")) history.replaceState(null, "", this.link);
+			if (!this.hasAttribute("embedded")) replaceFragment(this.link);
 		}, 300);
 	}
 
+	/** Copy what leads here, or say truly where it is. */
 	async #copyLink() {
-		if (await copy(new URL(this.link, location.href).href)) return this.say("The link is copied.");
-		history.replaceState(null, "", this.link);
-		this.say("The link is in the address bar.");
+		const { href, protocol } = new URL(this.link, location.href);
+		if (!/^(https?|file):/.test(protocol)) {
+			return this.say("This page has no address of its own, so no link leads here.");
+		}
+		if (await copy(href)) return this.say("The link is copied.");
+		const inBar = self === top && !this.hasAttribute("embedded") && replaceFragment(this.link);
+		this.say(inBar ? "The link is in the address bar." : `The browser does not let it be copied: ${href}`);
 	}
 
+	/** Get the data that `src` names, and start. */
 	async #load() {
+		this.#nearby.disconnect();
 		try {
 			this.data = await fetchData(this.getAttribute("src"));
 		} catch (error) {
@@ -461,6 +523,7 @@ class Figure extends HTMLElement {
 		this.started = true;
 		this.form.inert = false;
 		if (refused.length) this.warn(`${refused.join("; ")}.`);
+		if (Object.keys(this.#early).length) this.state = this.#early;
 		this.#readAddress();
 		this.draw();
 		this.done(this);
@@ -483,5 +546,5 @@ class Figure extends HTMLElement {
 	}
 }
 
-Object.assign(cnnviz, { provide, readPicture, readCanvas, copy, reducedMotion, Player, Figure });
+Object.assign(cnnviz, { provide, copy, reducedMotion, Player, Figure });
 })();

@@ -88,13 +88,13 @@ class ReceptiveField extends cnnviz.Figure {
 		this.nets = nets;
 		const net = this.find("select");
 		net.append(...Object.keys(nets).map((name) => new Option(name, name)));
-		const begin = () => {
+		const first = () => {
 			const { list, picture } = nets[net.value];
 			this.layers = read(list, picture);
-			this.state = { list, layer: this.layers.length - 1, at: `${picture.height >> 1},${picture.width >> 1}` };
+			return { list, layer: this.layers.length - 1, at: `${picture.height >> 1},${picture.width >> 1}` };
 		};
-		begin();
-		net.addEventListener("change", begin);
+		this.amend(first());
+		net.addEventListener("change", () => (this.state = first()));
 		const picture = (label, pixel) => new cnnviz.Picture(this.find(`.${label}`), {
 			label, onpick: (...place) => this.put("at", place.map(pixel).join()),
 		});

@@ -257,7 +257,7 @@ def test_data_that_is_missing_is_told_and_the_static_figure_shown(
     open_page.said.clear()  # the policy's refusal
 
 
-CORE = ["arithmetic", "drawing", "figure"]
+CORE = ["arithmetic", "drawing", "pictures", "figure"]
 OWN = sorted({path.stem for path in LiveFigure.folder.glob("*.js")}.difference(CORE))
 TAGS = ["cnn-" + name.replace("_", "-") for name in OWN]
 
