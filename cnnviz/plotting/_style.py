@@ -10,9 +10,11 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox
 
-from cnnviz._validation import as_integer, describe, invalid
+from cnnviz._validation import describe, invalid
 
 WIDTH = 7.2
 """Width of the text column, in inches."""
@@ -30,17 +32,18 @@ VERBATIM = {"parse_math": False}
 DIVERGING = "RdBu_r"
 """Signed values: blue is negative, white zero, red positive."""
 
-_PICTURE_HEIGHT = 4.2
-_NARROWEST = _LARGEST_PANEL = 3.6
-_TALLEST_PANEL, _LOWEST = 9, 0.5
-_LONGEST = 50
-_PAD, _BAR_WIDTH = 0.04, 0.65
+NARROWEST = 3.6
+"""The least width of a figure, in inches."""
+PAD, BAR_WIDTH = 0.04, 0.65
+"""Inches around pictures, and for a colour bar with its numbers."""
+
+_PICTURE_HEIGHT, _LOWEST, _LONGEST = 4.2, 0.5, 50
 
 
 def new_axes(ax=None, figsize=(WIDTH, 3.6)):
     """Return `ax`, or the axes of a new figure of `figsize` inches."""
     if ax is None:
-        return _subplots(1, 1, figsize)[1][0, 0]
+        return subplots(1, 1, figsize)[1][0, 0]
     if not isinstance(ax, Axes):
         raise invalid("ax", "matplotlib Axes or None", describe(ax), TypeError)
     return ax
@@ -51,47 +54,15 @@ def picture_axes(ax, shape, title=None, *, bar=False, largest_cell=math.inf):
 
     No cell is larger than `largest_cell` inches.
     """
-    shape = _drawn(shape)
-    around = 2 * _PAD + _BAR_WIDTH * bar
+    shape = drawn_shape(shape)
+    around = 2 * PAD + BAR_WIDTH * bar
     cell = min((WIDTH - around) / shape[1], _PICTURE_HEIGHT / shape[0], largest_cell)
-    width = max(_NARROWEST, shape[1] * cell + around)
-    height = shape[0] * cell + 2 * _PAD + _title_height(TITLE, title)
+    width = max(NARROWEST, shape[1] * cell + around)
+    height = shape[0] * cell + 2 * PAD + title_height(TITLE, title)
     return new_axes(ax, (width, max(height, _LOWEST)))
 
 
-def grid(shapes, columns=None, *, titles=(), suptitle=None, bar=False, bars=False):
-    """Return a figure and the axes for pictures of these `shapes`, in rows.
-
-    `bar` leaves room for one colour bar, `bars` for one beside each picture.
-    """
-    count = len(shapes)
-    if columns is None:
-        detailed = max(map(max, shapes)) > 100
-        widest = 3 if detailed and count <= 6 else 4 if count <= 16 or bars else 8
-        columns = math.ceil(count / math.ceil(count / widest))
-    columns = min(as_integer(columns, "columns", 1), count)
-    panel = min(_LARGEST_PANEL, (WIDTH - _BAR_WIDTH * bar) / columns)
-    picture = max(panel - 2 * _PAD - _BAR_WIDTH * bars, 0.2)
-    around = 2 * _PAD + _title_height(title_size(columns), any(titles) or None)
-    ratios = [height / width for height, width in map(_drawn, shapes)]
-    heights = [
-        around + min(picture * max(ratios[first : first + columns]), _TALLEST_PANEL)
-        for first in range(0, count, columns)
-    ]
-    width = max(_NARROWEST, panel * columns + _BAR_WIDTH * bar)
-    height = max(sum(heights) + _title_height(TITLE, suptitle), _LOWEST)
-    # Compressed, a wide picture beside a tall one would make both small.
-    layout = "compressed" if max(ratios) < 4 * min(ratios) else "constrained"
-    size = width, height
-    figure, axes = _subplots(len(heights), columns, size, heights, layout)
-    if suptitle is not None:
-        figure.suptitle(suptitle, fontsize=TITLE, **VERBATIM)
-    for ax in axes.flat[count:]:
-        ax.remove()
-    return figure, list(axes.flat[:count])
-
-
-def _drawn(shape):
+def drawn_shape(shape):
     """Return the height and width of a picture as drawn, in cells.
 
     A picture many times as long as wide would be thinner than a pixel of the screen:
@@ -105,7 +76,7 @@ def frame(ax, title=None):
     """Give a picture its title and a hairline frame, and take its ticks away."""
     ax.set(xticks=[], yticks=[])
     shape = abs(np.subtract(*ax.get_ylim())), abs(np.subtract(*ax.get_xlim()))
-    height, width = _drawn(shape)
+    height, width = drawn_shape(shape)
     if (height, width) != shape:
         ax.set(aspect="auto", box_aspect=height / width)
     ax.spines[:].set(color=FRAME, linewidth=HAIRLINE)
@@ -152,7 +123,7 @@ def color_bar(mappable, axes):
     return bar
 
 
-def _subplots(rows, columns, figsize, heights=None, layout="compressed"):
+def subplots(rows, columns, figsize, heights=None, layout="compressed"):
     """Return a new figure and its axes, without space between them but for pads."""
     figure, axes = plt.subplots(
         rows,
@@ -162,7 +133,7 @@ def _subplots(rows, columns, figsize, heights=None, layout="compressed"):
         squeeze=False,
         layout=layout,
     )
-    figure.get_layout_engine().set(w_pad=_PAD, h_pad=_PAD, wspace=0, hspace=0)
+    figure.get_layout_engine().set(w_pad=PAD, h_pad=PAD, wspace=0, hspace=0)
     return figure, axes
 
 
@@ -172,6 +143,12 @@ def _columns(ax):
     return place.get_gridspec().ncols if place else 1
 
 
-def _title_height(size, title):
+def title_height(size, title):
     """Return the inches that a title of this size takes, 0 where there is none."""
-    return 0 if title is None else (1.2 * size + 6) / 72
+    return 0 if title is None else (1.2 * size * (title.count("\n") + 1) + 6) / 72
+
+
+def text_width(text, size):
+    """Return the inches that a text of this size takes."""
+    font = FontProperties(size=size)
+    return text_to_path.get_text_width_height_descent(text, font, False)[0] / 72

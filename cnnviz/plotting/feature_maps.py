@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
 from cnnviz._validation import as_array, as_limit, as_titles, describe, invalid
+from cnnviz.plotting._grid import bar_beside, grid
 from cnnviz.plotting._numbers import write_values
-from cnnviz.plotting._style import DIVERGING, color_bar, frame, grid, picture_axes
+from cnnviz.plotting._style import DIVERGING, LABEL, color_bar, frame, picture_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["plot_feature_maps", "plot_signed"]
 
 
-def draw_signed(ax, values, limit):
-    """Draw signed values with limits symmetric about 0; return the `AxesImage`."""
-    return ax.imshow(
+def draw_signed(place, values, limit):
+    """Draw signed values with limits symmetric about 0; return the `AxesImage`.
+
+    `place` is Axes, or a place of a grid.
+    """
+    return place.imshow(
         values, cmap=DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest"
     )
 
@@ -112,6 +119,9 @@ def plot_feature_maps(
     Returns
     -------
     matplotlib.figure.Figure
+        Each map has Axes of its own. More than 48 maps (or 24 with colour bars) share
+        one Axes, whose `images` they are, in order; where each has its own scale, one
+        colour bar then shows the share of each map's largest magnitude.
 
     Raises
     ------
@@ -139,26 +149,30 @@ def plot_feature_maps(
         raise invalid("limit", "None where shared_scale is False", limit)
     titles = as_titles(titles, len(array))
     shared_limit = as_limit(limit, array)
-    figure, axes = grid(
-        [values.shape for values in array],
-        columns,
-        titles=titles,
-        bar=shared_scale,
-        bars=not shared_scale,
-    )
-    for ax, values, title in zip(axes, array, titles, strict=True):
+    shapes = [values.shape for values in array]
+    options = {"bar": shared_scale, "bars": not shared_scale}
+    figure, places = grid(shapes, titles, columns, **options)
+    one_bar = shared_scale or places[0].extent is not None
+    draw = draw_signed if signed else _draw_unsigned
+    for place, values in zip(places, array, strict=True):
         limit = shared_limit if shared_scale else as_limit(None, [values])
-        image = (draw_signed if signed else _draw_unsigned)(ax, values, limit)
+        image = draw(place, values, limit)
         if numbers:
             write_values(image, values)
-        frame(ax, title)
-        if not shared_scale:
-            color_bar(image, ax)
+        place.finish()
+        if not one_bar:
+            color_bar(image, place.ax)
     if shared_scale:
-        color_bar(image, axes)
+        bar_beside(image, places)
+    elif one_bar:
+        share = ScalarMappable(Normalize(-1 if signed else 0, 1), image.get_cmap())
+        words = "share of each map's largest magnitude"
+        bar_beside(share, places).set_label(words, fontsize=LABEL)
     return figure
 
 
-def _draw_unsigned(ax, values, limit):
+def _draw_unsigned(place, values, limit):
     """Draw values from 0 to `limit` in grey; return the `AxesImage`."""
-    return ax.imshow(values, cmap="gray", vmin=0, vmax=limit, interpolation="nearest")
+    return place.imshow(
+        values, cmap="gray", vmin=0, vmax=limit, interpolation="nearest"
+    )

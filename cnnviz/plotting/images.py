@@ -21,6 +21,7 @@ from cnnviz._validation import (
     describe,
     invalid,
 )
+from cnnviz.plotting._grid import grid
 from cnnviz.plotting._style import (
     ACCENT,
     COLORS,
@@ -30,7 +31,6 @@ from cnnviz.plotting._style import (
     VERBATIM,
     color_bar,
     frame,
-    grid,
     picture_axes,
 )
 
@@ -57,10 +57,13 @@ _HEAT = LinearSegmentedColormap.from_list(
 )
 
 
-def draw_pixels(ax, pixels, white, **options):
-    """Draw checked pixels into `ax` with fixed limits; return the `AxesImage`."""
-    return ax.imshow(
-        pixels, cmap="gray", vmin=0, vmax=white, interpolation="nearest", **options
+def draw_pixels(place, pixels, white):
+    """Draw checked pixels with fixed limits; return the `AxesImage`.
+
+    `place` is Axes, or a place of a grid.
+    """
+    return place.imshow(
+        pixels, cmap="gray", vmin=0, vmax=white, interpolation="nearest"
     )
 
 
@@ -127,6 +130,8 @@ def plot_images(
     Returns
     -------
     matplotlib.figure.Figure
+        Each picture has Axes of its own. More than 48 share one Axes, whose `images`
+        they are, in order.
 
     Raises
     ------
@@ -135,11 +140,17 @@ def plot_images(
     """
     images = _as_pictures(images)
     titles = as_titles(titles, len(images))
+    return _draw_grid(images, titles, columns, suptitle)
+
+
+def _draw_grid(images, titles, columns, suptitle=None, styles=None):
+    """Return a figure of checked pictures, their titles in these styles."""
     shapes = [pixels.shape[:2] for pixels, _ in images]
-    figure, axes = grid(shapes, columns, titles=titles, suptitle=suptitle)
-    for ax, (pixels, white), title in zip(axes, images, titles, strict=True):
-        draw_pixels(ax, pixels, white)
-        frame(ax, title)
+    figure, places = grid(shapes, titles, columns, suptitle=suptitle)
+    styles = styles or [{}] * len(images)
+    for place, (pixels, white), style in zip(places, images, styles, strict=True):
+        draw_pixels(place, pixels, white)
+        place.finish(**style)
     return figure
 
 
@@ -194,6 +205,7 @@ def plot_digits(
     Returns
     -------
     matplotlib.figure.Figure
+        With Axes as `plot_images` gives them.
 
     Raises
     ------
@@ -215,11 +227,12 @@ def plot_digits(
             label if answer == label else f"{label} → {answer}"
             for label, answer in zip(labels, predictions, strict=True)
         ]
-    figure = plot_images(images, None if titles[0] is None else titles, columns=columns)
-    for ax, label, title in zip(figure.axes, labels, titles, strict=True):
-        if title != label:
-            ax.title.set(color=ACCENT, fontweight="bold")
-    return figure
+    marked = {"color": ACCENT, "fontweight": "bold"}
+    styles = [
+        {} if title == label else marked
+        for label, title in zip(labels, titles, strict=True)
+    ]
+    return _draw_grid(_as_pictures(images), titles, columns, styles=styles)
 
 
 def plot_boxes(

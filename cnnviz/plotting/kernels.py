@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnviz._validation import as_array, as_limit, as_titles, describe, invalid
+from cnnviz.plotting._grid import bar_beside, grid
 from cnnviz.plotting._numbers import write_values
-from cnnviz.plotting._style import FRAME, HAIRLINE, color_bar, frame, grid, picture_axes
+from cnnviz.plotting._style import FRAME, HAIRLINE, frame, picture_axes
 from cnnviz.plotting.feature_maps import draw_signed
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def plot_kernel(
     kernel = as_array(kernel, "kernel", 2, "a kernel (kh, kw)")
     limit = as_limit(limit, [kernel])
     ax = picture_axes(ax, kernel.shape, title, largest_cell=0.7)
-    _draw_kernel(ax, kernel, limit, title)
-    return ax
+    _draw_kernel(ax, kernel, limit)
+    return frame(ax, title)
 
 
 def plot_kernels(
@@ -103,23 +104,23 @@ def plot_kernels(
     titles = as_titles(titles, len(kernels))
     limit = as_limit(limit, kernels)
     shapes = [kernel.shape for kernel in kernels]
-    figure, axes = grid(shapes, columns, titles=titles, bar=True)
-    for ax, kernel, title in zip(axes, kernels, titles, strict=True):
-        image = _draw_kernel(ax, kernel, limit, title)
-    color_bar(image, axes)
+    figure, places = grid(shapes, titles, columns, bar=True)
+    for place, kernel in zip(places, kernels, strict=True):
+        image = _draw_kernel(place, kernel, limit)
+        place.finish()
+    bar_beside(image, places)
     return figure
 
 
-def _draw_kernel(ax, kernel, limit, title):
+def _draw_kernel(place, kernel, limit):
     """Draw the cells of a kernel with hairlines between; return the `AxesImage`."""
-    image = draw_signed(ax, kernel, limit)
+    image = draw_signed(place, kernel, limit)
     write_values(image, kernel)
-    frame(ax, title)
+    left, right, low, high = image.get_extent()
     rows, columns = kernel.shape
-    ax.set_xticks(np.arange(1, columns) - 0.5, minor=True)
-    ax.set_yticks(np.arange(1, rows) - 0.5, minor=True)
-    ax.tick_params(which="minor", length=0)
-    ax.grid(which="minor", color=FRAME, linewidth=HAIRLINE)
+    line = {"color": FRAME, "linewidth": HAIRLINE}
+    image.axes.vlines(np.linspace(left, right, columns + 1)[1:-1], low, high, **line)
+    image.axes.hlines(np.linspace(low, high, rows + 1)[1:-1], left, right, **line)
     return image
 
 

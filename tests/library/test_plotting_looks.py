@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -96,6 +96,9 @@ def describe(artist):
             said += [color(each) for each in artist.get_facecolor()[:1]]
             said += [color(each) for each in artist.get_edgecolor()[:1]]
             said += [path.get_extents().bounds for path in artist.get_paths()]
+        case LineCollection():
+            said = [artist.get_linewidth(), color(artist.get_color()[0])]
+            said += artist.get_segments()
         case _:
             said = [artist.get_zorder(), artist.get_in_layout()]
             said += [(text, color(c)) for text, c, _ in getattr(artist, "groups", ())]
@@ -121,7 +124,8 @@ def look(call):
         if legend := ax.get_legend():
             shown += legend.get_texts()
             lines.append(f"Legend {legend.get_frame_on()}")
-        kinds = (Text, AxesImage, Line2D, Rectangle, PolyCollection)
+        kinds = (Text, AxesImage, Line2D, Rectangle)
+        kinds += (LineCollection, PolyCollection)
         lines += [
             describe(artist)
             for artist in shown
