@@ -107,7 +107,10 @@ def measure(session):
 
 @nox.session(venv_backend="none", requires=["dev"], default=False)
 def bench(session):
-    """Measure training, pixel values, activations and builds, each against its peer."""
+    """Measure training, values, activations, builds, each against its peer; try claims.
+
+    The pages' claims in words are tried with other threads, processors and seeds.
+    """
     python(
         session,
         *("-m", "pytest", "tests/bench", "-s", "--benchmark-columns=median,min,max"),

@@ -58,8 +58,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """Keep the tests' unpacked digits and trained networks out of the user's cache."""
-    folder = tmp_path_factory.mktemp("cache")
+    """Keep what tests unpack and train out of the user's cache; processes share it."""
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parents[1] / "cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CNNVIZ_CACHE", str(folder))
         yield folder

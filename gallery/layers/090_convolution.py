@@ -38,8 +38,8 @@ titles = [
 ]
 figure = plot_images(blurred, titles, columns=2)
 figure.suptitle(
-    "The larger the kernel, the coarser what it answers to. The output shrinks by "
-    "the kernel's size less one.",
+    "The larger the kernel, the stronger the blur. The output shrinks by the kernel's "
+    "size less one.",
     wrap=True,
 )
 

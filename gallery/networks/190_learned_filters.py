@@ -158,10 +158,10 @@ for name, net in frozen.items():
     print(f"{name:10}{evaluate(net, *test).accuracy:.2%}")
 
 # %%
-# Hand-made edge filters do about as well as learned ones, and random ones less than one
-# per cent worse: for digits the first layer matters little, as long as the second
-# convolution can learn to use it. (One run each: a tenth of a per cent means nothing.)
-# Learning pays where nobody knows which filters are needed, and from the second layer
-# on nobody does.
+# Hand-made edge filters do about as well as learned ones, and random ones lose less
+# than one percentage point: for digits the first layer matters little, as long as the
+# second convolution can learn to use it. (One run each: a tenth of a point means
+# nothing.) Learning pays where nobody knows which filters are needed, and from the
+# second layer on nobody does.
 #
 # Next: looking into any model.
