@@ -17,7 +17,9 @@ from matplotlib.transforms import Affine2D, IdentityTransform
 from cnnviz.plotting._style import LABEL
 
 _FILL = 0.88  # how much of its cell the longest number may take
-_SMALLEST = 5  # pixels: digits of less height cannot be read
+_SMALLEST = 5  # pixels: new figures give digits at least this height
+_LEGIBLE = 3  # points: digits of less height cannot be read
+_FEWEST = 4  # pixels: so, too
 _FINE = 100  # pixels: hinting makes no difference at this font size
 _BRIGHT = 0.18  # black and white contrast equally with a colour of this luminance
 _WHITE_BLACK = (1, 1, 1, 1), (0, 0, 0, 1)
@@ -39,7 +41,10 @@ def write_values(image, values, write=shortest):
 
 
 class _Numbers(Artist):
-    """Numbers over the cells of an `AxesImage`, as large as they fit when drawn."""
+    """Numbers over the cells of an `AxesImage`, as large as they fit when drawn.
+
+    None are drawn where they would be too small to read.
+    """
 
     def __init__(self, image, values, write):
         super().__init__()
@@ -78,7 +83,9 @@ class _Numbers(Artist):
             _FILL * cell[1],
             renderer.points_to_pixels(LABEL) * _digit_height(),
         )
-        height = max(1, int(height))
+        if height < max(renderer.points_to_pixels(_LEGIBLE), _FEWEST):
+            return
+        height = int(height)
         size = height / _digit_height()
         detail, place = _FINE, Affine2D().scale(1 / _FINE)
         if isinstance(renderer, RendererAgg):

@@ -1,10 +1,12 @@
-"""Kernels: small signed maps with their weights written in."""
+"""Kernels: small signed maps with their weights written in, or in colour."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 
 from cnnviz._validation import as_array, as_limit, as_titles, describe, invalid
 from cnnviz.plotting._grid import bar_beside, grid
@@ -33,10 +35,13 @@ def plot_kernel(
 ) -> Axes:
     """Show a kernel: blue weights are negative, red positive, white ones zero.
 
+    A kernel over red, green and blue is shown in colour instead, without numbers: each
+    channel runs from 0 at minus the limit over mid-grey at zero to 1 at the limit.
+
     Parameters
     ----------
-    kernel : array_like or torch.Tensor, shape (kh, kw)
-        The weights; they are written into the cells.
+    kernel : array_like or torch.Tensor, shape (kh, kw), (1, kh, kw) or (3, kh, kw)
+        The weights; they are written into the cells where they can be read.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
     title : str, optional
@@ -51,7 +56,7 @@ def plot_kernel(
     Raises
     ------
     TypeError, ValueError
-        If `kernel` is not a finite 2-D array, or `limit` is not positive.
+        If `kernel` has another shape or is not finite, or `limit` is not positive.
 
     Examples
     --------
@@ -59,9 +64,9 @@ def plot_kernel(
     >>> ax.images[0].get_clim()
     (-1.0, 1.0)
     """
-    kernel = as_array(kernel, "kernel", 2, "a kernel (kh, kw)")
+    kernel = _as_kernel(kernel, "kernel")
     limit = as_limit(limit, [kernel])
-    ax = picture_axes(ax, kernel.shape, title, largest_cell=0.7)
+    ax = picture_axes(ax, kernel.shape[:2], title, largest_cell=0.7)
     _draw_kernel(ax, kernel, limit)
     return frame(ax, title)
 
@@ -77,9 +82,10 @@ def plot_kernels(
 
     Parameters
     ----------
-    kernels : array_like or torch.Tensor, shape (K, kh, kw) or (K, 1, kh, kw)
-        The weights. A sequence of kernels of differing sizes also serves, or a
-        dictionary of them, whose names then are the titles.
+    kernels : array_like or torch.Tensor, shape (K, kh, kw) or (K, C, kh, kw)
+        The weights, as layers hold them; of 1 channel or, as `plot_kernel` shows them,
+        3. A sequence of kernels of differing sizes also serves, or a dictionary of
+        them, whose names then are the titles.
     titles : sequence of str, optional
         One title for each kernel.
     columns : int, optional
@@ -90,12 +96,13 @@ def plot_kernels(
     Returns
     -------
     matplotlib.figure.Figure
+        With Axes as `plot_images` gives them, and a colour bar.
 
     Raises
     ------
     TypeError, ValueError
-        If a kernel is not a finite 2-D array, there are none, or titles do not match
-        in number.
+        If a kernel has another shape or is not finite, there are none, or titles do
+        not match in number.
     """
     if isinstance(kernels, dict):
         titles = list(kernels) if titles is None else titles
@@ -103,16 +110,28 @@ def plot_kernels(
     kernels = _as_kernels(kernels)
     titles = as_titles(titles, len(kernels))
     limit = as_limit(limit, kernels)
-    shapes = [kernel.shape for kernel in kernels]
+    shapes = [kernel.shape[:2] for kernel in kernels]
     figure, places = grid(shapes, titles, columns, bar=True)
     for place, kernel in zip(places, kernels, strict=True):
-        image = _draw_kernel(place, kernel, limit)
+        scale = _draw_kernel(place, kernel, limit)
         place.finish()
-    bar_beside(image, places)
+    bar_beside(scale, places)
     return figure
 
 
 def _draw_kernel(place, kernel, limit):
+    """Draw a kernel; return the scale of its colours."""
+    return (_draw_colours if kernel.ndim == 3 else _draw_cells)(place, kernel, limit)
+
+
+def _draw_colours(place, kernel, limit):
+    """Draw a kernel (kh, kw, 3) in colour; return the scale of each channel."""
+    scale = ScalarMappable(Normalize(-limit, limit, clip=True), "gray")
+    place.imshow(scale.norm(kernel).data, interpolation="nearest")
+    return scale
+
+
+def _draw_cells(place, kernel, limit):
     """Draw the cells of a kernel with hairlines between; return the `AxesImage`."""
     image = draw_signed(place, kernel, limit)
     write_values(image, kernel)
@@ -125,15 +144,27 @@ def _draw_kernel(place, kernel, limit):
 
 
 def _as_kernels(kernels):
-    """Return a non-empty list of 2-D arrays."""
-    words = "kernels (K, kh, kw) or a sequence of kernels (kh, kw)"
+    """Return a non-empty list of checked kernels."""
+    words = "kernels (K, kh, kw), (K, 1, kh, kw) or (K, 3, kh, kw)"
     if not hasattr(kernels, "__len__") or isinstance(kernels, str):
         raise invalid("kernels", words, describe(kernels), TypeError)
+    shape = getattr(kernels, "shape", None)
+    if shape is not None and (
+        len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] not in (1, 3))
+    ):
+        raise invalid("kernels", words, describe(kernels))
     if len(kernels) == 0:
         raise invalid("kernels", words, "none")
-    if len(getattr(kernels, "shape", ())) == 4 and kernels.shape[1] == 1:
-        kernels = kernels[:, 0]
-    return [
-        as_array(kernel, f"kernels[{i}]", 2, "a kernel (kh, kw)")
-        for i, kernel in enumerate(kernels)
-    ]
+    return [_as_kernel(each, f"kernels[{i}]") for i, each in enumerate(kernels)]
+
+
+def _as_kernel(kernel, name):
+    """Return one kernel as an array (kh, kw) or, in colour, (kh, kw, 3)."""
+    words = "a kernel (kh, kw), (1, kh, kw) or (3, kh, kw)"
+    array = as_array(kernel, name, (2, 3), words)
+    if array.ndim == 3 and len(array) not in (1, 3):
+        raise invalid(name, words, describe(kernel))
+    if array.ndim == 3:
+        array = np.moveaxis(array, 0, 2).astype(np.float64)
+        array = array[..., 0] if array.shape[2] == 1 else array
+    return array

@@ -88,11 +88,11 @@ def test_weights_of_a_layer_are_taken():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"kernels": []}, ValueError, r"kernels \(K, kh, kw\) .* got none"),
+        ({"kernels": []}, ValueError, r"kernels \(K, kh, kw\), .* got none"),
         ({"kernels": "sobel"}, TypeError, "kernels must be kernels .* got str 'sobel'"),
         ({"kernels": {}}, ValueError, "got none"),
         (
-            {"kernels": np.zeros((2, 3, 3, 3))},
+            {"kernels": [np.zeros((2, 3, 3))]},
             ValueError,
             r"kernels\[0\] must be a",
         ),
@@ -107,7 +107,7 @@ def test_bad_kernels_are_named(arguments, error, message):
 
 
 def test_a_bad_kernel_is_named():
-    with pytest.raises(ValueError, match=r"kernel must be a kernel \(kh, kw\), got"):
+    with pytest.raises(ValueError, match=r"kernel must be a kernel \(kh, kw\), .* got"):
         plot_kernel([1, 2, 3])
 
 
@@ -123,3 +123,63 @@ def test_kernels_share_one_scale_and_one_bar(stack):
         assert ax.images[0].get_clim() == (-limit, limit)
     assert bar.get_ylim() == (-limit, limit)
     plt.close()
+
+
+@pytest.mark.parametrize("limit", [None, 0.5, 1e300, 1e-300])
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_kernels_over_colours_are_shown_in_colour(kind, limit):
+    """A weight of 0 is mid-grey; one scale for all; channels come first, always."""
+    weights = np.random.default_rng(0).normal(size=(3, 3, 4, 3)).astype(np.float32)
+    figure = plot_kernels(kind(weights), titles=list("abc"), limit=limit)
+    *axes, bar = figure.axes
+    scale = limit or float(np.abs(weights).max())
+    for ax, kernel in zip(axes, weights.astype(float), strict=True):
+        expected = (0.5 + kernel.transpose(1, 2, 0) / (2.0 * scale)).clip(0, 1)
+        np.testing.assert_allclose(ax.images[0].get_array(), expected, atol=1e-6)
+        assert not ax.artists
+    assert bar.get_ylim() == pytest.approx((-scale, scale))
+    (one,) = plot_kernel(kind(weights)[1], limit=scale).images
+    np.testing.assert_array_equal(one.get_array(), axes[1].images[0].get_array())
+
+
+def test_colours_of_kernels_are_those_of_torchvision():
+    from torchvision.utils import make_grid
+
+    weights = torch.randn(4, 3, 5, 5)
+    limit = weights.abs().max().item()
+    expected = make_grid(
+        weights, nrow=4, padding=0, normalize=True, value_range=(-limit, limit)
+    )
+    axes = plot_kernels(weights).axes[:4]
+    shown = np.hstack([ax.images[0].get_array() for ax in axes])
+    np.testing.assert_allclose(shown, expected.permute(1, 2, 0), atol=1e-5)
+
+
+def test_one_channel_is_a_map():
+    for weights in (np.ones((2, 1, 3, 3)), list(np.ones((2, 1, 3, 3)))):
+        for ax in plot_kernels(weights).axes[:2]:
+            assert ax.images[0].get_array().shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 2, 3, 3), (64, 64, 3, 3), (3, 3), (3,), (1, 2, 3, 3, 3)]
+)
+@pytest.mark.parametrize("kind", [np.zeros, torch.zeros])
+def test_kernels_of_other_channels_are_refused(kind, shape):
+    with pytest.raises(ValueError, match=r"\(K, 3, kh, kw\), got .* of shape"):
+        plot_kernels(kind(shape))
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "legible"), [(9, 3, True), (64, 3, True), (64, 7, False)]
+)
+def test_numbers_that_could_not_be_read_are_left_out(count, size, legible):
+
+    figure = plot_kernels(np.full((count, size, size), 0.125))
+    figure.canvas.draw()
+    before = np.array(figure.canvas.buffer_rgba())
+    for ax in figure.axes:
+        for artist in ax.artists:
+            artist.set_visible(False)
+    figure.canvas.draw()
+    assert (before != np.asarray(figure.canvas.buffer_rgba())).any() == legible
