@@ -200,6 +200,7 @@ class Figure extends HTMLElement {
 	#saving;
 	#frame;
 	#given = false;
+	#loading = false;
 	#shown = false;
 	#notice = "";
 	#early = {};
@@ -499,12 +500,15 @@ class Figure extends HTMLElement {
 		this.say(inBar ? "The link is in the address bar." : `The browser does not let it be copied: ${href}`);
 	}
 
-	/** Get the data that `src` names, and start. */
+	/** Get the data that `src` names, once, and start. */
 	async #load() {
+		if (this.#loading) return;
+		this.#loading = true;
 		this.#nearby.disconnect();
 		try {
 			this.data = await fetchData(this.getAttribute("src"));
 		} catch (error) {
+			this.#loading = false;
 			this.#fail(error);
 		}
 	}
