@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import pytest
 from filelock import FileLock
 
+import playing
 from hosting import run, served
 
 matplotlib.use("agg")
@@ -174,9 +175,7 @@ def open_figure(open_page, tmp_path):
         path = tmp_path / f"{figure.name}.html"
         figure.save(path)
         page = open_page(path.as_uri() + fragment, **options)
-        page.evaluate(
-            "tag => document.querySelector(tag).ready.then(() => true)", figure.tag
-        )
+        playing.drawn(page)
         return page
 
     return open_figure

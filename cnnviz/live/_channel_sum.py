@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from cnnviz._validation import as_array, as_number, describe, invalid
 from cnnviz.live._figure import LiveFigure
-from cnnviz.live._packing import pack, pack_maps
+from cnnviz.live._packing import as_text, pack, pack_maps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,5 +77,5 @@ def channel_sum(
         raise invalid("names", f"{count} names, one a map", f"{len(names)}")
     data = {"names": names, "maps": pack_maps(maps), "kernels": pack(kernels)}
     middle = ",".join(str((s - k) // 2) for s, k in zip(size, sides, strict=True))
-    settings = {"at": middle, "added": count, "bias": f"{bias:.9g}"}
+    settings = {"at": middle, "added": count, "bias": as_text(bias)}
     return LiveFigure("channel_sum", data, settings)

@@ -82,8 +82,7 @@ class LiveFigure:
 
     def json(self) -> str:
         """Return the data as JSON that can stand in a script of a page."""
-        text = json.dumps(self.data, separators=(",", ":"), allow_nan=False)
-        return text.replace("<", "\\u003c")
+        return _json(self.data)
 
     def save(self, path: File) -> None:
         """Write one HTML file that holds all the figure needs.
@@ -110,6 +109,8 @@ class LiveFigure:
     def save_data(self, path: File) -> None:
         """Write the data as a script, which the element's attribute `src` can name.
 
+        The settings go with it: they hold where the element has no such attribute.
+
         Parameters
         ----------
         path : str or path-like
@@ -120,7 +121,7 @@ class LiveFigure:
         OSError
             If it can't be written. What stood there before is kept.
         """
-        _write(path, f"cnnviz.provide({self.json()});\n")
+        _write(path, f"cnnviz.provide({self.json()},{_json(self.settings)});\n")
 
     def _element(self, extra=""):
         """Return the element with its data inside."""
@@ -144,6 +145,12 @@ class LiveFigure:
 
     def _repr_html_(self) -> str:
         return self._element(" embedded") + "\n" + self._code()
+
+
+def _json(value):
+    """Return a value as JSON that can stand in a script of a page."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
 
 
 def _write(path, text):

@@ -7,7 +7,7 @@ import numpy as np
 from cnnviz._validation import as_array, as_integer, invalid, one_of
 from cnnviz.kernels import KERNELS, SOBEL_X
 from cnnviz.live._figure import LiveFigure
-from cnnviz.live._packing import pack_pictures
+from cnnviz.live._packing import as_text, pack_pictures, pack_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +103,7 @@ def kernel_playground(
     ------
     TypeError, ValueError
         If an image or the kernel has another shape, dtype or range of values, or the
-        kernel does not fit into the first image.
+        kernel or the place does not fit into the first image.
     """
     kernel = as_array(kernel, "kernel", 2, "a kernel (kh, kw)").astype(np.float64)
     if min(kernel.shape) < 2 or max(kernel.shape) > 7:
@@ -117,19 +117,22 @@ def kernel_playground(
         "padding": _up_to_nine(padding, "padding", 0),
         "dilation": _up_to_nine(dilation, "dilation", 1),
     }
-    first = next(iter(images.values())) if hasattr(images, "items") else images
-    height, width = np.shape(first)[:2]
+    height, width = next(iter(pictures.values()))["shape"][1:]
+    padded = [side + 2 * padding for side in (height, width)]
     spans = [(side - 1) * dilation + 1 for side in kernel.shape]
-    if spans[0] > height + 2 * padding or spans[1] > width + 2 * padding:
-        padded = f"the padded image of {height + 2 * padding}×{width + 2 * padding}"
-        raise invalid("kernel", f"no larger than {padded}", f"a span of {spans}")
+    if spans[0] > padded[0] or spans[1] > padded[1]:
+        expected = f"no larger than the padded image of {padded[0]}×{padded[1]}"
+        raise invalid("kernel", expected, f"a span of {spans}")
+    output = [
+        (side - span) // stride + 1 for side, span in zip(padded, spans, strict=True)
+    ]
     settings = {
-        "kernel": ";".join(",".join(map(_text, weights)) for weights in kernel),
+        "kernel": ";".join(",".join(map(as_text, weights)) for weights in kernel),
         "rows": kernel.shape[0],
         "columns": kernel.shape[1],
         **windows,
         "view": one_of(view, "view", VIEWS),
-        "at": f"{as_integer(row, 'row', 0)},{as_integer(column, 'column', 0)}",
+        "at": pack_place(row, column, output),
         "ratio": f"{width} / {height}",
         **({"small": ""} if small else {}),
     }
@@ -147,8 +150,3 @@ def _up_to_nine(value, name, minimum):
     if value > 9:
         raise invalid(name, f"an integer from {minimum} to 9", value)
     return value
-
-
-def _text(weight):
-    """Return a number as JavaScript writes it."""
-    return repr(float(weight)).removesuffix(".0")

@@ -9,21 +9,21 @@ from torch import nn
 from cnnviz._validation import as_array, as_integer, as_number, describe, invalid
 from cnnviz.kernels import KERNELS, SOBEL_X
 from cnnviz.live._figure import LiveFigure
-from cnnviz.live._packing import pack, pack_maps
+from cnnviz.live._packing import as_text, pack, pack_maps
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from cnnviz._types import Integer, Number
 
-_SEEDS, _MOST_NUMBERS, _MOST_STEPS, _HIGHEST_RATE = 10, 150_000, 2000, 1000
+_SEEDS, _MOST_NUMBERS, _MOST_STEPS, _LARGEST_RATE = 10, 150_000, 2000, 1000
 
 
 def learn_kernel(
     images: ArrayLike,
     target: ArrayLike = SOBEL_X,
     *,
-    rate: Number = 1.0,
+    learning_rate: Number = 1.0,
     seed: Integer = 0,
     steps: Integer = 500,
 ) -> LiveFigure:
@@ -39,8 +39,8 @@ def learn_kernel(
         Grey pictures, uint8 0–255 or float 0–1; at most 150,000 pixels in all.
     target : (3, 3) array_like
         The kernel to find at first; all named 3 × 3 kernels can be chosen.
-    rate : float
-        The learning rate at first, from 0 to 1000.
+    learning_rate : float
+        The one at first, from 0 to 1000.
     seed : int
         The first kernel at first, from 0 to 9: that of a new `torch.nn.Conv2d` after
         ``torch.manual_seed(seed)``.
@@ -75,11 +75,11 @@ def learn_kernel(
     if target.shape != (3, 3) or not np.abs(target).max() <= 100:
         expected = "a kernel (3, 3) with weights from −100 to 100"
         raise invalid("target", expected, describe(target))
-    rate = as_number(rate, "rate", 0)
+    learning_rate = as_number(learning_rate, "learning_rate", 0)
     seed = as_integer(seed, "seed", 0)
     steps = as_integer(steps, "steps", 1)
     for value, name, most in (
-        (rate, "rate", _HIGHEST_RATE),
+        (learning_rate, "learning_rate", _LARGEST_RATE),
         (seed, "seed", _SEEDS - 1),
         (steps, "steps", _MOST_STEPS),
     ):
@@ -94,7 +94,8 @@ def learn_kernel(
         "targets": {k: pack(v) for k, v in {**targets, name: target}.items()},
         "steps": steps,
     }
-    settings = {"target": name, "rate": f"{rate:.9g}", "seed": seed}
+    rate = as_text(learning_rate)
+    settings = {"target": name, "learning_rate": rate, "seed": seed}
     return LiveFigure("learn_kernel", data, settings)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cnnviz._probing import check_model
-from cnnviz._validation import as_pixels, invalid
+from cnnviz._validation import as_integer, as_pixels, invalid
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -152,6 +152,20 @@ def _round(weights):
     scale = np.maximum(largest / np.float32(127), np.finfo(np.float32).tiny)
     levels = np.rint(rows / scale[:, None]).astype(np.int8)
     return levels.reshape(weights.shape), scale
+
+
+def as_text(number):
+    """Return a number as a setting, with all its digits."""
+    return repr(float(number)).removesuffix(".0")
+
+
+def pack_place(row, column, size):
+    """Return a place as the setting "row,column"; it must be within `size`."""
+    place = as_integer(row, "row", 0), as_integer(column, "column", 0)
+    for value, name, side in zip(place, ("row", "column"), size, strict=True):
+        if value >= side:
+            raise invalid(name, f"at most {side - 1}", value)
+    return "{},{}".format(*place)
 
 
 def pack_maps(maps):

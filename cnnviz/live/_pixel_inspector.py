@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnviz._validation import as_integer
 from cnnviz.live._figure import LiveFigure
-from cnnviz.live._packing import pack_pictures
+from cnnviz.live._packing import pack_pictures, pack_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +26,7 @@ def pixel_inspector(
         Pixels, uint8 0–255 or float 0–1; at most 4096 a side. Of several, the reader
         chooses one by its name.
     row, column : int
-        Where the figure points at first.
+        Where the figure points at first: a pixel of the first image.
 
     Returns
     -------
@@ -37,8 +36,10 @@ def pixel_inspector(
     Raises
     ------
     TypeError, ValueError
-        If an image has another shape, dtype or range of values.
+        If an image has another shape, dtype or range of values, or the pixel is not in
+        the first of them.
     """
-    place = f"{as_integer(row, 'row', 0)},{as_integer(column, 'column', 0)}"
     pictures = pack_pictures(images)
+    first = next(iter(pictures.values()))
+    place = pack_place(row, column, first["shape"][1:])
     return LiveFigure("pixel_inspector", {"pictures": pictures}, {"at": place})

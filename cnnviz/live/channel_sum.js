@@ -60,6 +60,12 @@ class ChannelSum extends cnnviz.Figure {
 		new cnnviz.Player(this.find(".play"), step, () => 1);
 	}
 
+	/** The unit must be one of the maps'. */
+	conflicts({ at }) {
+		const words = cnnviz.outside(this.partials[0], at);
+		return words ? [[["at"], words]] : [];
+	}
+
 	render({ at, added, bias, ...use }) {
 		const { maps, kernels, partials } = this;
 		const [{ width, height, data }] = partials;

@@ -13,6 +13,8 @@ const BOX = 20; // the size of MNIST's digits
 const MIDDLE = 14.5; // their centre of mass
 const PEN = 2.5; // MNIST's median is 2.25; large drawings shrink
 const FINE = 4; // pixels of ink to a pixel
+const ACROSS = 4; // maps side by side
+const POINT = "-?\\d{1,3}(\\.\\d+)? -?\\d{1,3}(\\.\\d+)? "; // x and y in pixels
 const { element } = cnnviz;
 const matrix = () => new DOMMatrix();
 
@@ -36,8 +38,8 @@ class DrawDigit extends cnnviz.Figure {
 			<button type="button">undo</button><button type="button">clear</button>
 			<label><input type="checkbox" name="eraser"> eraser</label>
 		</div>
-		<input hidden name="strokes" pattern="([PE][\\d. \\-]*)*" title="strokes">
-		<input hidden name="unit" pattern="\\d{1,3}(,\\d{1,3}){2}" title="a layer, a row and a column">
+		<input hidden name="strokes" pattern="([PE](${POINT})+)*" title="strokes, as P1 2 3 4 E5 6 ">
+		<input hidden name="unit" pattern="\\d{1,4}(,\\d{1,4}){2}" title="a layer, a row and a column">
 		<div class="panels">
 			<div><div class="title">Draw here</div><div class="pad"></div></div>
 			<div class="small"><div class="title">The nets see</div><div class="seen"></div>
@@ -77,13 +79,9 @@ class DrawDigit extends cnnviz.Figure {
 		this.networks = Object.entries(networks).map(([name, packed]) => [name, cnnviz.readNetwork(packed)]);
 		const { digit } = this.form.elements;
 		digit.replaceChildren(new Option("blank"), ...words.map((text, i) => new Option(text, i)));
-		digit.oninput = () => this.put("strokes", "");
 		const [undo, clear] = this.form.querySelectorAll("button");
 		undo.onclick = () => this.put("strokes", this.state.strokes.replace(/[PE][^PE]*$/, ""));
-		clear.onclick = () => {
-			this.put("digit", "blank");
-			this.put("strokes", "");
-		};
+		clear.onclick = () => this.put("digit", "blank");
 		const names = Object.keys(networks);
 		this.rows = ["", ..."0123456789"].map((head) =>
 			element("tr", {}, ...[head, ...names].map((text, i) => element(head && i ? "td" : "th", {}, text))));
@@ -95,24 +93,52 @@ class DrawDigit extends cnnviz.Figure {
 		const [shown, layers] = this.networks.find(([, [first]]) => first.kind !== "flatten");
 		this.shown = this.find("b").textContent = shown;
 		const maps = layers.slice(0, layers.findIndex(({ kind }) => kind === "flatten"));
+		const blank = cnnviz.run(layers, cnnviz.plane(SIDE, SIDE));
 		this.find(".stages").replaceChildren();
 		this.stages = maps.map(({ name }, index) => {
 			const [title, host] = [element("small"), element("div", { class: "maps" })];
 			this.find(".stages").append(element("div", {}, title, host));
-			const onpick = (...place) => this.put("unit", [index, ...place].join());
+			const onpick = (...place) => {
+				const unit = [index, ...place].join();
+				if (this.#unitAt(unit)) this.put("unit", unit);
+			};
 			const picture = new cnnviz.Picture(host, { label: `Maps of ${name}`, onpick });
-			return { name, title, picture, layers: maps.slice(0, index + 1) };
+			const [{ width, height }, { length: count }] = [blank.get(name)[0], blank.get(name)];
+			return { name, title, picture, width, height, count, layers: maps.slice(0, index + 1) };
 		});
+	}
+
+	/** A digit to start from comes as it is. */
+	implied({ digit }) {
+		return digit === undefined ? {} : { strokes: "", right: 0, down: 0, rotate: 0, thicken: 0 };
+	}
+
+	/** The unit must be one of a map that is shown. */
+	conflicts({ unit }) {
+		if (!unit || this.#unitAt(unit)) return [];
+		return [[["unit"], `unit must be a layer, a row and a column of the maps shown, got ${unit}`]];
+	}
+
+	/** Where a unit, "layer,row,column" of the tiles, lies: its stage, map, row and column; nothing outside. */
+	#unitAt(unit) {
+		const [index, down, right] = unit.split(",").map(Number);
+		const { width, height, count } = this.stages[index] ?? {};
+		const map = Math.floor(down / height) * ACROSS + Math.floor(right / width);
+		if (!(map < count && right < ACROSS * width)) return null;
+		return { index, map, row: down % height, column: right % width, down, right };
 	}
 
 	/** Draw, or erase, a stroke: points [x, y] in pixels. */
 	stroke(points) {
-		this.put("strokes", this.state.strokes + (this.state.eraser ? "E" : "P"));
-		points.forEach((point) => this.#extend(point));
+		const tool = this.state.eraser ? "E" : "P";
+		this.put("strokes", this.state.strokes + tool + points.map((point) => `${point.join(" ")} `).join(""));
 	}
 
+	/** Draw on to a point; what was cleared in between starts anew. */
 	#extend(point) {
-		this.put("strokes", `${this.state.strokes}${point.join(" ")} `);
+		const { strokes } = this.state;
+		if (strokes) this.put("strokes", `${strokes}${point.join(" ")} `);
+		else this.stroke([point]);
 	}
 
 	render(state) {
@@ -134,7 +160,7 @@ class DrawDigit extends cnnviz.Figure {
 		this.find("table").style.visibility = black ? "hidden" : "";
 		if (black) this.probabilities = null;
 		if (black) this.warn("There is no ink: draw a digit, or choose one.");
-		else if (!state.unit) this.say(answer);
+		if (!state.unit) this.say(black ? "" : answer);
 	}
 
 	/** Draw a digit's pixels and strokes: "Px y x y…" of the pen, "Ex y x y…" of the eraser. */
@@ -177,23 +203,23 @@ class DrawDigit extends cnnviz.Figure {
 	}
 
 	#showStages(unit) {
-		const [chosen, row, column] = unit.split(",").map(Number);
+		const chosen = unit && this.#unitAt(unit);
 		this.seen.frame("saw", null);
 		this.stages.forEach(({ name, title, picture, layers }, index) => {
 			const maps = this.outputs[this.shown].get(name);
 			const [{ width, height }] = maps;
-			const all = cnnviz.tile(maps, 4);
+			const all = cnnviz.tile(maps, ACROSS);
 			const scale = cnnviz.signedScale(all);
 			title.textContent = `${name} ${height}×${width} ±${cnnviz.format(scale.high, 2)}`;
 			picture.show(all, scale);
 			picture.frame("at", null);
-			if (!unit || index !== chosen || row >= all.height || column >= all.width) return;
-			picture.point(row, column);
-			const map = Math.floor(row / height) * 4 + Math.floor(column / width);
-			const saw = cnnviz.fieldOf(layers, row % height, column % width);
+			if (index !== chosen?.index) return;
+			const { map, row, column, down, right } = chosen;
+			picture.point(down, right);
+			const saw = cnnviz.fieldOf(layers, row, column);
 			this.seen.frame("saw", saw);
-			this.say(`${name}, map ${map}, row ${row % height}, column ${column % width}: `
-				+ `${cnnviz.format(all.data[row * all.width + column])}. It saw rows ${saw.top}–${saw.bottom - 1}, `
+			this.say(`${name}, map ${map}, row ${row}, column ${column}: `
+				+ `${cnnviz.format(maps[map].data[row * width + column])}. It saw rows ${saw.top}–${saw.bottom - 1}, `
 				+ `columns ${saw.left}–${saw.right - 1}.`);
 		});
 	}

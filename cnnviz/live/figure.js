@@ -70,12 +70,12 @@ const INEXACT =
 const provided = new Map();
 const figures = new Map();
 
-/** Called by a script of data: this is the data of the figures that name the script. */
-function provide(data) {
-	provided.set(document.currentScript.src, data);
+/** Called by a script of data: the data of the figures that name it, and the settings that Python gave. */
+function provide(data, settings = {}) {
+	provided.set(document.currentScript.src, { data, settings });
 }
 
-/** Add the script at an address, once; return what it provides. */
+/** Add the script at an address, once; return what it provides: { data, settings }. */
 function fetchData(address) {
 	const script = Object.assign(document.createElement("script"), { src: address });
 	const { src } = script;
@@ -94,7 +94,7 @@ function fetchData(address) {
 
 /** What the address says of figures: settings by the figure's id, in order. */
 function settingsInAddress() {
-	const parts = location.hash.slice(1).split(";");
+	const parts = location.hash.slice(1).split(/;(?=[^;?=]*\?)/); // a kernel holds semicolons, too
 	return new Map(
 		parts.filter((part) => part.includes("?")).map((part) => {
 			const [id, settings] = part.split("?");
@@ -127,10 +127,14 @@ async function copy(text) {
 	}
 }
 
-/** A value as a control takes it; null for what is no number. */
-function asText(value, type) {
-	if (type !== "number" && type !== "range") return String(value);
-	return String(value).trim() && Number.isFinite(Number(value)) ? String(Number(value)) : null;
+const SWITCHED = new Map([["true", true], ["", true], ["false", false]]);
+
+/** A value as a control of some type takes it; null for what it can't. */
+function asSetting(value, type) {
+	const text = String(value);
+	if (type === "checkbox") return SWITCHED.get(text) ?? null;
+	if (type !== "number" && type !== "range") return text;
+	return /^[-+.\de]+$/i.test(text.trim()) && Number.isFinite(Number(text)) ? String(Number(text)) : null;
 }
 
 const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -203,7 +207,11 @@ class Figure extends HTMLElement {
 	#loading = false;
 	#shown = false;
 	#notice = "";
-	#early = {};
+	#early = {}; // settings that were set before the data came
+	#settings = {}; // those that came with the data
+	#finish;
+	/** Kept when all that was set so far is drawn. */
+	drawn = Promise.resolve();
 	#nearby = new IntersectionObserver(([entry]) => entry.isIntersecting && this.#load(), { rootMargin: NEAR });
 	#onaddress = () => this.#readAddress();
 
@@ -230,7 +238,7 @@ class Figure extends HTMLElement {
 
 	connectedCallback() {
 		this.#takeId();
-		this.style.setProperty("--ratio", this.getAttribute("ratio") ?? 1);
+		this.#shape();
 		this.form.setAttribute("aria-label", this.getAttribute("label") ?? this.id.replaceAll("-", " "));
 		addEventListener("hashchange", this.#onaddress);
 		for (const name of ["state", "data"]) this.#upgrade(name);
@@ -305,11 +313,6 @@ class Figure extends HTMLElement {
 		if (refused.length) this.warn(`Left as they were: ${refused.join("; ")}.`);
 	}
 
-	/** Set controls to what is drawn in their place; in `start`, to what is drawn at first. */
-	amend(values) {
-		this.#assign(values);
-	}
-
 	/** Set all controls to what they were at first. */
 	reset() {
 		this.#assign(this.#defaults);
@@ -324,15 +327,29 @@ class Figure extends HTMLElement {
 		this.#changed(control);
 	}
 
+	/** What follows from settings that are set, unless they are set as well: name → value. */
+	implied(set) {
+		return {};
+	}
+
+	/** What well-formed settings can't be drawn together: pairs of their names and words. */
+	conflicts(state) {
+		return [];
+	}
+
+	/** Draw in the next frame. */
 	update() {
 		this.warn("");
 		cancelAnimationFrame(this.#frame);
 		this.#frame = requestAnimationFrame(() => this.draw());
+		if (!this.#finish) this.drawn = new Promise((done) => (this.#finish = done));
 	}
 
 	/** Draw now. If that fails, say why; the last picture stays. */
 	draw() {
 		if (!this.started) return;
+		cancelAnimationFrame(this.#frame);
+		this.#frame = null;
 		try {
 			this.render(this.state);
 			this.#emit("change", this.state);
@@ -342,6 +359,14 @@ class Figure extends HTMLElement {
 			if (!this.#shown) requestAnimationFrame(() => this.draw());
 		}
 		this.#shown = true;
+		if (this.#frame) return; // it is not finished, and asked for another frame
+		this.#finish?.();
+		this.#finish = null;
+	}
+
+	/** Set controls to what is drawn in their place, such as the nearest unit; in `start`, to what is drawn at first. */
+	amend(values) {
+		this.#accept(values, []);
 	}
 
 	/** Say what is pointed at, at most every 150 ms. */
@@ -398,6 +423,7 @@ class Figure extends HTMLElement {
 	}
 
 	#remember(control) {
+		control.ariaInvalid = "false";
 		this.#valid[control.name] =
 			control.type === "checkbox"
 				? control.checked
@@ -420,46 +446,87 @@ class Figure extends HTMLElement {
 		return `${words} must be ${kind}${bounds}, got ${value || "no number"}`;
 	}
 
+	/** Take what was typed or chosen. What could not be used before may fit now. */
 	#changed(control) {
 		if (!control.name) return;
-		const problem = this.#problem(control);
-		control.setAttribute("aria-invalid", String(Boolean(problem)));
-		if (problem) {
-			this.warn(`${problem}.`);
-			return;
+		const waiting = [...this.form.elements].filter((each) => each.name && each.ariaInvalid === "true");
+		const problems = [...new Set([control, ...waiting])].map((each) => this.#take(each));
+		const [first] = problems.filter(Boolean);
+		if (problems.includes("")) {
+			this.#save();
+			this.update();
 		}
-		this.#remember(control);
-		this.#save();
-		this.update();
+		if (first) this.warn(`${first}.`);
 	}
 
-	/** Set controls by name; return what was refused, in words. */
+	/** Take the value of one control, and what it implies; return why it can't be used, or nothing. */
+	#take(control) {
+		const { name } = control;
+		const before = this.state;
+		let problem = this.#problem(control);
+		if (!problem) {
+			this.#remember(control);
+			const implied = this.#accept(this.implied({ [name]: this.#valid[name] }), []);
+			problem = this.conflicts(this.state).find(([names]) => names.includes(name))?.[1] ?? "";
+			if (problem) this.#accept(Object.fromEntries(Object.keys(implied).map((key) => [key, before[key]])), []);
+		}
+		if (problem) {
+			this.#valid[name] = before[name];
+			control.ariaInvalid = "true";
+		}
+		return problem;
+	}
+
+	/** Set controls by name, all that can be used; return what was refused, in words. */
 	#assign(values) {
+		const before = this.state;
 		const refused = [];
+		const set = this.#accept(values, refused);
+		const implied = Object.entries(this.implied(set)).filter(([name]) => !(name in values));
+		Object.assign(set, this.#accept(Object.fromEntries(implied), refused));
+		for (;;) {
+			const isNew = ([names]) => names.some((name) => name in set);
+			const [names, words] = this.conflicts(this.state).find(isNew) ?? [];
+			if (!names) return refused;
+			refused.push(words);
+			for (const name of names) {
+				if (name in set) this.#accept({ [name]: before[name] }, []);
+				delete set[name];
+			}
+		}
+	}
+
+	/** Set controls to what is well-formed; return that by name, and add to `refused` what is not. */
+	#accept(values, refused) {
+		const set = {};
 		for (const [name, value] of Object.entries(values)) {
-			const control = this.form.elements[name];
-			if (!control?.name) {
+			const control = this.form.elements.namedItem(name);
+			if (!control) {
 				refused.push(`there is no setting “${name.slice(0, 40)}”`);
 				continue;
 			}
 			const key = control.type === "checkbox" ? "checked" : "value";
-			const before = control[key];
-			const text = asText(value, control.type);
-			control[key] = key === "checked" ? value === true || value === "true" || value === "" : text;
-			const changed = key === "value" && (control[key] !== text || text === null);
-			const problem = changed ? `${name} can't be ${String(value).slice(0, 40)}` : this.#problem(control);
+			const before = this.#valid[name] ?? control[key];
+			const setting = asSetting(value, control.type);
+			control[key] = setting;
+			const problem =
+				control[key] === setting ? this.#problem(control) : `${name} can't be ${String(value).slice(0, 40)}`;
 			if (problem) {
 				control[key] = before;
 				refused.push(problem);
-			} else this.#remember(control);
+			} else {
+				this.#remember(control);
+				set[name] = this.#valid[name];
+			}
 		}
-		return refused;
+		return set;
 	}
 
 	/** Set the controls to what the address says; the first figure in it is shown. */
 	#readAddress() {
 		const settings = settingsInAddress();
 		if (!this.started || !settings.has(this.id)) return;
+		this.#assign(this.#defaults); // what a link leaves out
 		const refused = this.#assign(Object.fromEntries(new URLSearchParams(settings.get(this.id))));
 		if (settings.keys().next().value === this.id) this.#reveal();
 		this.update();
@@ -474,10 +541,12 @@ class Figure extends HTMLElement {
 
 	/** What leads here behind an address, with these settings and those of other figures. */
 	get link() {
-		const changed = Object.entries(this.#valid).filter(([name, value]) => value !== this.#defaults[name]);
+		const differ = (values) => Object.entries(this.#valid).filter(([name, value]) => value !== values[name]);
+		const implied = this.implied(Object.fromEntries(differ(this.#defaults)));
+		const settings = new URLSearchParams(differ({ ...this.#defaults, ...implied }));
 		const others = settingsInAddress();
 		others.delete(this.id);
-		const parts = [[this.id, new URLSearchParams(changed)], ...others];
+		const parts = [[this.id, settings], ...others];
 		return `#${parts.map(([id, settings]) => `${encodeURIComponent(id)}?${settings}`).join(";")}`;
 	}
 
@@ -506,14 +575,25 @@ class Figure extends HTMLElement {
 		this.#loading = true;
 		this.#nearby.disconnect();
 		try {
-			this.data = await fetchData(this.getAttribute("src"));
+			const { data, settings } = await fetchData(this.getAttribute("src"));
+			for (const [name, value] of Object.entries(settings)) {
+				if (this.form.elements.namedItem(name)) this.#settings[name] = value;
+				else if (!this.hasAttribute(name)) this.setAttribute(name, value);
+			}
+			this.data = data;
 		} catch (error) {
 			this.#loading = false;
 			this.#fail(error);
 		}
 	}
 
+	/** Take the sides of the picture, which are known before it comes, from an attribute. */
+	#shape() {
+		this.style.setProperty("--ratio", this.getAttribute("ratio") ?? 1);
+	}
+
 	async #start(data) {
+		this.#shape();
 		try {
 			await this.start(data);
 		} catch (error) {
@@ -522,7 +602,8 @@ class Figure extends HTMLElement {
 		}
 		for (const control of this.form.elements) if (control.name) this.#remember(control);
 		const names = Object.keys(this.#valid).filter((name) => this.hasAttribute(name));
-		const refused = this.#assign(Object.fromEntries(names.map((name) => [name, this.getAttribute(name)])));
+		const refused = this.#assign(this.#settings);
+		refused.push(...this.#assign(Object.fromEntries(names.map((name) => [name, this.getAttribute(name)]))));
 		this.#defaults = this.state;
 		this.started = true;
 		this.form.inert = false;

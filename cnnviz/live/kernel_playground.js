@@ -11,6 +11,8 @@
 (() => {
 const { element, format } = cnnviz;
 const WEIGHT = "-?\\d{1,6}(\\.\\d+)?(e-\\d+)?";
+const ROWS = [2, 3, 4, 5, 6, 7].map((columns) => `${WEIGHT}(,${WEIGHT}){${columns - 1}}`);
+const KERNEL = ROWS.map((row) => `${row}(;${row}){1,6}`).join("|"); // as many numbers in each row
 const PIXELS = { kind: "grey", low: 0, high: 255 };
 const CHANNELS = ["red", "green", "blue"];
 const VIEWS = {
@@ -27,10 +29,13 @@ function weightsOf({ kernel, rows, columns }) {
 	return Array.from({ length: rows }, (_, y) => Array.from({ length: columns }, (_, x) => given[y]?.[x] ?? 0));
 }
 
+const NUMBER = "[+-]?(\\d+\\.?\\d*|\\.\\d+)(e[+-]?\\d+)?";
+const TYPED = new RegExp(`^\\s*(${NUMBER})\\s*(/\\s*(${NUMBER})\\s*)?$`, "i");
+
 /** The number typed, also a fraction; NaN where it can't be used. */
 function weight(text) {
-	const [top, bottom = 1] = text.replace("−", "-").split("/");
-	return text.trim() && Math.abs(top / bottom) < 1e6 ? top / bottom : NaN;
+	const [, top, , , , bottom = 1] = TYPED.exec(text.replaceAll("−", "-")) ?? [];
+	return Math.abs(top / bottom) < 1e6 ? top / bottom : NaN;
 }
 
 const options = (names) => names.map((name) => `<option>${name}`).join("");
@@ -42,8 +47,8 @@ const panel = (name, more = "") =>
 
 class KernelPlayground extends cnnviz.Figure {
 	static markup = `
-		<input name="kernel" hidden required pattern="${WEIGHT}([,;]${WEIGHT}){0,48}" value="0"
-			title="numbers below a million">
+		<input name="kernel" hidden required pattern="${KERNEL}" value="0,0;0,0"
+			title="2 to 7 rows of 2 to 7 numbers below a million, as 1,2;3,4">
 		<input name="at" hidden required pattern="\\d+,\\d+" title="a row and a column" value="0,0">
 		<div class="controls">
 			<label class="full">picture <select name="picture"></select></label>
@@ -108,8 +113,7 @@ class KernelPlayground extends cnnviz.Figure {
 		new cnnviz.Player(this.find(".play"), () => this.#walk(place), () => this.state.speed);
 		named.oninput = () => {
 			const rows = kernels[named.selectedOptions[0].text];
-			this.state = { rows: rows.length, columns: rows[0].length };
-			this.put("kernel", named.value);
+			this.put("kernel", rows.join(";"));
 		};
 		place.oninput = () => this.#walk(place, 0);
 		this.find(".kernel").oninput = ({ target }) => this.#edit(target, weight(target.value));
@@ -153,8 +157,27 @@ class KernelPlayground extends cnnviz.Figure {
 		this.put("kernel", weights.join(";"));
 	}
 
+	/** A kernel brings its size. */
+	implied({ kernel }) {
+		const rows = kernel?.split(";");
+		return rows ? { rows: rows.length, columns: rows[0].split(",").length } : {};
+	}
+
+	/** The window must fit into the padded picture, and the unit be one of the output's. */
+	conflicts({ picture, rows, columns, at, ...windows }) {
+		const [{ height, width }] = this.pictures[picture].grey;
+		const output = { height: cnnviz.outputSize(height, rows, windows), width: cnnviz.outputSize(width, columns, windows) };
+		if (Math.min(output.height, output.width) < 1) {
+			const names = ["picture", "kernel", "rows", "columns", "padding", "dilation"];
+			return [[names, `the window is larger than the picture (${height} × ${width})`]];
+		}
+		const words = cnnviz.outside(output, at);
+		return words ? [[["at"], words]] : [];
+	}
+
+	/** Act, unless all parts are as they were the last time. */
 	#once(name, parts, act) {
-		const key = parts.join();
+		const key = JSON.stringify(parts);
 		if (this.last[name] !== key) act();
 		this.last[name] = key;
 	}
@@ -229,6 +252,7 @@ class KernelPlayground extends cnnviz.Figure {
 		const which = this.maps[2] ? CHANNELS.indexOf(channel) : 0;
 		const map = this.maps[which];
 		const [row, column] = cnnviz.placeIn(map, at);
+		this.amend({ at: `${row},${column}` });
 		const window = cnnviz.windowOf(row, column, kernel, { stride, dilation });
 		const patch = cnnviz.crop(this.padded[which], window);
 		const { height, width } = patch;
@@ -238,7 +262,8 @@ class KernelPlayground extends cnnviz.Figure {
 		const sum = products.data.reduce((a, b) => a + b);
 		const four = cnnviz.windowOf(row >> 1, column >> 1, { width: 2, height: 2 }, { stride: 2 });
 		const block = cnnviz.relu(cnnviz.crop(map, four));
-		const pooled = cnnviz.pool(block, 2, pool).data[0];
+		const inside = Array.from(block.data).filter((v) => !isNaN(v));
+		const pooled = inside.length === 4 ? cnnviz.pool(block, 2, pool).data[0] : null; // at an odd edge nothing
 		this.unit = { ...state, row, column, sum, relu: Math.max(sum, 0), pooled, patch };
 		this.middle = [height, width].map((v) => (v - 1) / 2);
 
@@ -247,9 +272,9 @@ class KernelPlayground extends cnnviz.Figure {
 		this.result.point(row, column);
 		cnnviz.values(this.find(".window"), seen, PIXELS);
 		cnnviz.values(this.find(".products"), products, cnnviz.signedScale(products));
-		const texts = [sum, this.unit.relu, pooled].map((v) => format(v, 6).replace("NaN", "none"));
+		const texts = [sum, this.unit.relu, pooled].map((v) => (v === null ? "none" : format(v, 6)));
 		this.form.querySelectorAll("td").forEach((cell, i) => (cell.textContent = texts[i]));
-		this.find("th small").textContent = Array.from(block.data, (v) => format(v)).join(", ");
+		this.find("th small").textContent = inside.map((v) => format(v)).join(", ");
 		const ariaValueText = `row ${row}, column ${column}`;
 		const value = row * map.width + column;
 		Object.assign(this.find(".place"), { max: map.data.length - 1, value, ariaValueText });

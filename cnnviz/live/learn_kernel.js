@@ -1,7 +1,7 @@
 /**
  * <cnn-learn-kernel>: gradient descent finds a kernel from pictures before and after.
  *
- * Attributes: `target`, `rate`, `batch` (pictures a step, in turn), `seed`, `step`, `speed`
+ * Attributes: `target`, `learning_rate`, `batch` (pictures a step, in turn), `seed`, `step`, `speed`
  * (steps a second). Data: {pictures, starts, targets, steps}. Property: `learned`.
  */
 "use strict";
@@ -16,10 +16,9 @@ class LearnKernel extends cnnviz.Figure {
 			<label>step <input name="step" type="range" value="0"></label>
 			<label>speed <input name="speed" type="range" min="1" max="60"></label>
 			<label>target <select name="target"></select></label>
-			<label>learning rate <input name="rate" type="number" step="any" min="0" max="1000" value="1" required></label>
+			<label>learning rate <input name="learning_rate" type="number" step="any" min="0" max="1000" value="1" required></label>
 			<label>batch <input name="batch" type="number" min="1" required></label>
 			<label>seed <input name="seed" type="number" min="0" max="9" value="0" required></label></div>
-		<b></b>
 		<div class="parts">
 			<div>Picture<canvas role="img" aria-label="picture"></canvas></div>
 			<div>Loss<div class="chart"><svg viewBox="0 0 100 100"><polyline/></svg>
@@ -72,9 +71,7 @@ class LearnKernel extends cnnviz.Figure {
 		// 100 at the top, each tenth ten times less.
 		const points = course.map((each, i) => [(100 * i) / this.steps, 20 - 10 * Math.log10(each.loss + 1e-9)]);
 		this.find("polyline").setAttribute("points", points.slice(0, at + 1).join(" "));
-		const text = `Step ${at}: loss ${format(loss)}`;
-		this.find("b").textContent = text;
-		this.say(text);
+		this.say(`Step ${at}: loss ${format(loss)}`);
 		if (loss > BOUND) this.warn(`The loss has grown without bounds: ${format(loss)}. Lower the learning rate.`);
 	}
 
@@ -88,7 +85,7 @@ class LearnKernel extends cnnviz.Figure {
 		}
 		const end = performance.now() + 30;
 		while (this.course.length <= step) {
-			if (performance.now() > end) return requestAnimationFrame(() => this.draw());
+			if (performance.now() > end) return this.update();
 			const { value, done } = this.descent.next();
 			if (done) return;
 			this.course.push(value);
@@ -100,7 +97,7 @@ class LearnKernel extends cnnviz.Figure {
  * Descend the mean squared difference, until it has grown without bounds. Its gradient
  * is a convolution too, of each picture with its differences.
  */
-function* descend(kernel, target, pictures, { rate, batch }) {
+function* descend(kernel, target, pictures, { learning_rate, batch }) {
 	const answers = pictures.map((picture) => convolve(picture, target));
 	for (let first = 0, loss = 0; loss < BOUND; first += batch) {
 		const moved = Float64Array.from(kernel.data);
@@ -114,7 +111,7 @@ function* descend(kernel, target, pictures, { rate, batch }) {
 				difference.data[at] = value - data[at];
 				loss += difference.data[at] ** 2 / count;
 			});
-			convolve(picture, difference).data.forEach((sum, at) => (moved[at] -= (rate * 2 * sum) / count));
+			convolve(picture, difference).data.forEach((sum, at) => (moved[at] -= (learning_rate * 2 * sum) / count));
 		}
 		yield { kernel, loss };
 		kernel = cnnviz.plane(3, 3, moved);

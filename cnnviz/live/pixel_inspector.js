@@ -47,10 +47,17 @@ class PixelInspector extends cnnviz.Figure {
 		});
 	}
 
+	/** The pixel must be one of the picture's. */
+	conflicts({ picture, at }) {
+		const words = cnnviz.outside(this.pictures.get(picture)[0], at);
+		return words ? [[["at"], words]] : [];
+	}
+
 	render({ picture, at }) {
 		const planes = this.pictures.get(picture);
 		const { width, height } = planes[0];
 		const [row, column] = cnnviz.placeIn(planes[0], at);
+		this.amend({ at: `${row},${column}` });
 		const around = {
 			top: row - AROUND, left: column - AROUND, bottom: row + AROUND + 1, right: column + AROUND + 1,
 		};

@@ -65,6 +65,13 @@ class TrainingSteps extends cnnviz.Figure {
 		}, () => 1);
 	}
 
+	/** The cell must be one of the tables'. */
+	conflicts({ cell }) {
+		const classes = Math.sqrt(this.nets[0].tables[0].length) - 1;
+		if (cell.split(",").every((number) => number < classes)) return [];
+		return [[["cell"], `cell must be two classes below ${classes}, got ${cell.slice(0, 40)}`]];
+	}
+
 	render({ checkpoint, cell, doubts }) {
 		const step = this.steps[checkpoint];
 		this.find("b").textContent = this.find("[type=range]").ariaValueText = step;
@@ -91,7 +98,7 @@ class TrainingSteps extends cnnviz.Figure {
 		map.show(table, colours);
 		cnnviz.values(find(".table"), table, colours);
 		counts.forEach((count, i) => (find(".table").children[i].textContent = count || ""));
-		const [row, column] = cell.split(",").map((i) => Math.min(i, size - 2));
+		const [row, column] = cell.split(",").map(Number);
 		map.point(row + 1, column + 1);
 		find(".examples").replaceChildren(...(net.examples[checkpoint][[row, column]] ?? []).map(this.picture));
 		const text = `${name}, true ${row}, answer ${column}: ${counts[(row + 1) * size + column + 1]}`;

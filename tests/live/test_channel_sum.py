@@ -151,11 +151,6 @@ def test_a_damaged_address_is_told_and_the_figure_works(open_figure):
     np.testing.assert_allclose(the_sum(page), expected, atol=1e-4)
 
 
-def test_a_unit_outside_is_the_nearest_inside(open_figure):
-    page = open_figure(red_figure(), "#channel-sum?at=99999,0")
-    assert "row 45, column 0" in page.locator("footer output").inner_text()
-
-
 def test_a_bias_that_is_no_number_is_told(open_figure):
     page = open_figure(red_figure())
     page.get_by_label("bias").fill("")

@@ -80,7 +80,7 @@ def test_pixel_inspector_carries_the_pixels(data):
     shape = data.draw(st.sampled_from([(3, 4), (3, 4, 3), (3, 4, 1)]))
     levels = data.draw(pixels(*shape))
     image = data.draw(st.sampled_from([levels, levels / 255]))
-    row, column = data.draw(st.integers(0, 9)), data.draw(st.integers(0, 9))
+    row, column = data.draw(st.integers(0, 2)), data.draw(st.integers(0, 3))
     figure = live.pixel_inspector({3: image}, row, column)
     assert figure.name == "pixel_inspector"
     assert figure.settings == {"at": f"{row},{column}"}
@@ -109,10 +109,13 @@ def test_kernel_playground_is_set_as_asked(data):
     number = st.integers(1, 9)
     windows = {name: data.draw(number) for name in ("stride", "padding", "dilation")}
     view = data.draw(st.sampled_from(["signed", "coloured", "absolute", "clipped"]))
-    row, column = data.draw(number), data.draw(number)
+    row, column = data.draw(st.integers(0, 1)), data.draw(st.integers(0, 1))
     small = data.draw(st.booleans())
     spans = [(side - 1) * windows["dilation"] + 1 for side in sides]
-    size = [max(1, span - 2 * windows["padding"]) for span in spans]
+    size = [
+        max(1, span + place * windows["stride"] - 2 * windows["padding"])
+        for span, place in zip(spans, (row, column), strict=True)
+    ]
     image = np.zeros(size, np.uint8)
     arguments = {**windows, "view": view, "row": row, "column": column, "small": small}
     figure = live.kernel_playground({"a": image, "b": image}, kernel, **arguments)
@@ -140,7 +143,8 @@ def test_kernel_playground_is_set_as_asked(data):
     for axis in (0, 1):
         if size[axis] > 1:
             short = np.delete(image, 0, axis)
-            with pytest.raises(ValueError, match="kernel must be no larger than"):
+            name = ("row", "column")[axis] if (row, column)[axis] else "kernel"
+            with pytest.raises(ValueError, match=f"{name} must be"):
                 live.kernel_playground(short, kernel, **arguments)
 
 
@@ -163,16 +167,15 @@ def test_kernel_playground_has_the_defaults_it_names():
     st.integers(1, 2000),
 )
 @settings(max_examples=25)
-def test_learn_kernel_is_set_as_asked(levels, target, rate, seed, steps):
-    figure = live.learn_kernel(
-        levels[:, None], target, rate=rate, seed=seed, steps=steps
-    )
+def test_learn_kernel_is_set_as_asked(levels, target, learning_rate, seed, steps):
+    options = {"learning_rate": learning_rate, "seed": seed, "steps": steps}
+    figure = live.learn_kernel(levels[:, None], target, **options)
     np.testing.assert_allclose(
         unpack(figure.data["pictures"]), levels / 255, rtol=1e-6, atol=1e-9
     )
     assert figure.name == "learn_kernel"
     assert figure.data["steps"] == steps
-    assert float(figure.settings["rate"]) == pytest.approx(rate, rel=1e-8)
+    assert float(figure.settings["learning_rate"]) == learning_rate
     assert figure.settings["seed"] == str(seed)
     targets = {name: unpack(packed) for name, packed in figure.data["targets"].items()}
     named = {name for name, kernel in KERNELS.items() if kernel.shape == (3, 3)}
@@ -187,7 +190,7 @@ def test_learn_kernel_starts_as_conv2d_does():
     state = torch.get_rng_state()
     figure = live.learn_kernel(np.zeros((1, 300, 500)))
     assert torch.equal(torch.get_rng_state(), state)
-    assert figure.settings == {"target": "Sobel x", "rate": "1", "seed": "0"}
+    assert figure.settings == {"target": "Sobel x", "learning_rate": "1", "seed": "0"}
     assert figure.data["steps"] == 500
     starts = unpack(figure.data["starts"])
     assert len(starts) == 10
@@ -579,9 +582,8 @@ def test_a_file_holds_the_data_and_runs_only_its_own_scripts(tmp_path_factory, a
 
     figure.save_data(path.with_name("data.js"))
     script = path.with_name("data.js").read_text("utf-8")
-    assert json.loads(re.fullmatch(r"cnnviz\.provide\((.*)\);\n", script)[1]) == {
-        a: [b, 1.5]
-    }
+    given = re.fullmatch(r"cnnviz\.provide\((.*)\);\n", script)[1]
+    assert json.loads(f"[{given}]") == [{a: [b, 1.5]}, {"at": b, "n": "3"}]
     shown = figure._repr_html_()
     assert f'<cnn-pixel-inspector at="{html.escape(b)}" n="3" embedded>' in shown
     again = re.findall("<script>(.*?)</script>", shown, re.DOTALL)

@@ -18,13 +18,13 @@ def digits():
     return mnist_tensors(train=True)[0][:20]
 
 
-def learn(pictures, target, steps, rate=1.0, batch=20, seed=0):
+def learn(pictures, target, steps, learning_rate=1.0, batch=20, seed=0):
     """Return the kernels and losses that torch arrives at, in float64."""
     torch.manual_seed(seed)
     conv = nn.Conv2d(1, 1, kernel_size=3, bias=False).double()
     pictures = pictures.double()
     answers = F.conv2d(pictures, torch.tensor(target)[None, None])
-    optimizer = torch.optim.SGD(conv.parameters(), lr=rate)
+    optimizer = torch.optim.SGD(conv.parameters(), lr=learning_rate)
     kernels, losses = [], []
     for step in range(steps + 1):
         taken = [(step * batch + i) % len(pictures) for i in range(batch)]
@@ -94,7 +94,7 @@ def test_the_numbers_and_the_curve_show_what_was_learned(open_figure, digits):
 
 @pytest.mark.parametrize(("rate", "steps"), [(1.5, 75), (1000, 3)])
 def test_a_rate_that_is_too_large_is_told_and_stops(open_figure, digits, rate, steps):
-    fragment = f"#learn-kernel?rate={rate}&step={steps}"
+    fragment = f"#learn-kernel?learning_rate={rate}&step={steps}"
     page = open_figure(live.learn_kernel(digits), fragment)
     page.get_by_text("has grown without bounds").wait_for()
     shown = page.evaluate(f"document.querySelector('{TAG}').learned.loss")
@@ -109,7 +109,9 @@ def test_a_rate_that_is_too_large_is_told_and_stops(open_figure, digits, rate, s
 
 
 def test_play_stops_where_the_loss_has_grown(open_figure, digits):
-    page = open_figure(live.learn_kernel(digits), "#learn-kernel?rate=20&speed=60")
+    page = open_figure(
+        live.learn_kernel(digits), "#learn-kernel?learning_rate=20&speed=60"
+    )
     page.get_by_role("button", name="play").click()
     page.get_by_text("has grown without bounds").wait_for()
     page.get_by_role("button", name="play").wait_for()
@@ -151,8 +153,8 @@ def test_a_damaged_address_is_told_and_the_figure_works(open_figure, digits):
     page = open_figure(live.learn_kernel(digits))
     for fragment, message in (
         ("target=Sobel", "target can't be Sobel"),
-        ("rate=1e300", "from 0 to 1000"),
-        ("rate=-1", "from 0 to 1000"),
+        ("learning_rate=1e300", "from 0 to 1000"),
+        ("learning_rate=-1", "from 0 to 1000"),
         ("batch=0", "from 1 to 20"),
         ("batch=2.5", "whole number"),
         ("seed=10", "from 0 to 9"),
@@ -178,9 +180,15 @@ def test_any_target_can_be_given_and_torch_s_generator_is_left_alone(
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    figure = live.learn_kernel(digits, np.arange(9).reshape(3, 3), rate=0.5, seed=4)
+    figure = live.learn_kernel(
+        digits, np.arange(9).reshape(3, 3), learning_rate=0.5, seed=4
+    )
     assert torch.rand(1) == expected
-    assert figure.settings == {"target": "your own", "rate": "0.5", "seed": "4"}
+    assert figure.settings == {
+        "target": "your own",
+        "learning_rate": "0.5",
+        "seed": "4",
+    }
     page = open_figure(figure)
     np.testing.assert_allclose(
         learned(page, 0)[0], learn(digits, SOBEL_X, 0, seed=4)[0][0], atol=1e-7
@@ -196,8 +204,8 @@ def test_any_target_can_be_given_and_torch_s_generator_is_left_alone(
         ({"images": np.zeros((9, 200, 200))}, "150,000 pixels"),
         ({"target": np.zeros((5, 5))}, r"target must be a kernel \(3, 3\)"),
         ({"target": np.full((3, 3), 1e6)}, "from −100 to 100"),
-        ({"rate": 2000}, "rate must be at most 1000"),
-        ({"rate": -1}, "rate must be a number of at least 0"),
+        ({"learning_rate": 2000}, "learning_rate must be at most 1000"),
+        ({"learning_rate": -1}, "learning_rate must be a number of at least 0"),
         ({"seed": 10}, "seed must be at most 9"),
         ({"steps": 0}, "steps must be an integer of at least 1"),
         ({"steps": 5000}, "steps must be at most 2000"),

@@ -89,7 +89,7 @@ def test_fields_are_those_of_geometry(open_figure):
         for size, field, layer in zip(sizes, fields, told["layers"][1:], strict=True):
             assert layer["sides"] == size, text
             assert (layer["field"],) * 2 == field.size, text
-            assert (layer["jump"],) * 2 == field.stride, text
+            assert (layer["stride"],) * 2 == field.stride, text
             assert (layer["start"],) * 2 == field.start, text
 
 
@@ -238,7 +238,7 @@ def test_networks_become_lists_with_the_same_fields(open_figure):
         for layer, number in layers.items():
             shown = told["layers"][number]
             assert (shown["field"],) * 2 == fields[layer].size
-            assert (shown["jump"],) * 2 == fields[layer].stride
+            assert (shown["stride"],) * 2 == fields[layer].stride
             assert (shown["start"],) * 2 == fields[layer].start
 
 

@@ -240,15 +240,6 @@ def test_a_damaged_address_is_told_and_the_figure_works(
     assert page.locator(".message").text_content() == ""
 
 
-def test_a_cell_beyond_the_table_is_its_last(open_figure, figure):
-    page = open_figure(figure, "#training-steps?cell=99999999999,1")
-    assert (
-        page.locator(".panels p")
-        .first.inner_text()
-        .startswith("dense, true 3, answer 1:")
-    )
-
-
 def test_nothing_is_cut_off_on_a_narrow_page(open_figure, figure):
     page = open_figure(figure, viewport={"width": 320, "height": 700})
     assert page.evaluate("document.documentElement.scrollWidth") == 320

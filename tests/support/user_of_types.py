@@ -189,7 +189,7 @@ live_figures: list[live.LiveFigure] = [
     live.draw_digit({"CNN": cnn, "MLP": mlp}, images, labels, digit=1, centred=True),
     live.kernel_playground({"dog": photo}, kernel, padding=1, view="coloured"),
     live.kernel_playground(grey, row=1, column=np.argmax(grey[1]), small=True),
-    live.learn_kernel(images, rate=0.5, seed=3, steps=100),
+    live.learn_kernel(images, learning_rate=0.5, seed=3, steps=100),
     live.pixel_inspector({"dog": photo, "digit": images[0, 0]}, row=3),
     live.receptive_field("conv 3, pool 2", photo),
     live.receptive_field({"CNN": cnn, "pool": "pool 2"}, grey),
