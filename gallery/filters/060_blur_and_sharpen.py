@@ -120,7 +120,7 @@ plot_image(answers[1].clip(0, 1), axes[1], title="sharpen")
 plot_image(answers[2].clip(0, 1), axes[2], title="emboss")
 figure.suptitle(
     "The Laplacian responds on both sides of an edge, with both signs. Sharpened, the "
-    "hair is crisper; embossed, it seems lit from one side.",
+    "hair is crisper.",
     wrap=True,
 )
 live.kernel_playground(

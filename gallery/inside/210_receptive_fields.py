@@ -202,7 +202,7 @@ for name in ["relu2", *stages]:
 # ------------
 # A receptive field follows from kernels and strides alone: kernels widen it, strides
 # make all later kernels widen it more. It is a bound. Within it, the middle counts
-# more than its share of the area; how much more has to be measured.
+# more than its share of the area.
 #
 # Try it
 # ------

@@ -136,6 +136,24 @@ def _(page):
 PILLARS = (slice(10, 60), slice(340, 381))
 
 
+@claim("070", "At its upper left and lower right it fades")
+def _(page):
+    strongest = {
+        place: np.abs(page.own[rows, columns]).max()
+        for place, (rows, columns) in CORNERS_OF_THE_WHEEL.items()
+    }
+    along = min(strongest["upper right"], strongest["lower left"])
+    return along > 2 * max(strongest["upper left"], strongest["lower right"])
+
+
+CORNERS_OF_THE_WHEEL = {
+    "upper left": (slice(125, 140), slice(198, 213)),
+    "upper right": (slice(125, 140), slice(261, 276)),
+    "lower left": (slice(188, 203), slice(198, 213)),
+    "lower right": (slice(188, 203), slice(261, 276)),
+}
+
+
 # --- Layers -------------------------------------------------------------------------
 
 
