@@ -7,9 +7,8 @@ without a loader an epoch takes less time.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import io
-import threading
+import sys
 import time
 import warnings
 from collections.abc import Iterable
@@ -24,7 +23,8 @@ from filelock import FileLock
 from torch import nn
 from tqdm import tqdm
 
-from cnnviz._probing import check_model, evaluating
+from cnnviz._fingerprint import UntoldError, fingerprint
+from cnnviz._probing import check_model, evaluating, parameters_of
 from cnnviz._validation import as_integer, as_number, describe, invalid
 from cnnviz.datasets import cache_folder
 
@@ -48,6 +48,17 @@ class History:
     """How long training took; as measured then, where it was read from the cache."""
     snapshots: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
     """The model's `state_dict` by the number of steps taken."""
+    epoch_loss: list[float] = field(default_factory=list)
+    """Mean cross-entropy of each epoch's images, as they were trained on."""
+    epoch_accuracy: list[float] = field(default_factory=list)
+    """The share classified rightly of each epoch's images, as they were trained on.
+
+    Like `epoch_loss`, it is counted while the model changes, and with dropout.
+    """
+    validation_loss: list[float] = field(default_factory=list)
+    """Mean cross-entropy of the validation images after each epoch."""
+    validation_accuracy: list[float] = field(default_factory=list)
+    """The share of validation images classified rightly after each epoch."""
 
 
 def fit(
@@ -61,20 +72,23 @@ def fit(
     weight_decay: Number = 0.01,
     seed: Integer = 0,
     snapshots: Iterable[Integer] = (),
+    validation: tuple[torch.Tensor, torch.Tensor] | None = None,
     cache: bool = False,
     progress: bool = True,
 ) -> History:
     """Train a classifier with AdamW and a one-cycle learning rate.
 
     The model is trained in place and left in evaluation mode. With the same model,
-    data, arguments and number of threads, the result is the same.
+    data, arguments and number of threads, the result is the same on the same processor
+    and versions. The order of the images depends on `seed` alone: every model gets the
+    same batches.
 
     Parameters
     ----------
     model : torch.nn.Module
         Maps images to one score (logit) a class.
-    images : torch.Tensor, shape (N, C, H, W), float
-        All training images.
+    images : torch.Tensor, shape (N, ...), float
+        All training images, such as (N, C, H, W).
     labels : torch.Tensor, shape (N,), int64
         The class of each image.
     epochs : int, default 2
@@ -91,11 +105,15 @@ def fit(
     snapshots : iterable of int, default ()
         Numbers of steps after which the model's weights are kept, 0 being the
         model before training.
+    validation : pair of torch.Tensor, optional
+        Images and labels that are not trained on. The model classifies them after each
+        epoch.
     cache : bool, default False
-        Keep the result in the cache folder, by a hash of everything it depends on
-        (the source of the model's classes, its initial weights, which of them are
-        trained, the data, the settings, the versions), and read it from there the
-        next time.
+        Keep the result in the cache folder, by a hash of what it depends on (all that
+        the model holds, the code of its classes, the data, the settings, the versions,
+        the processor), and read it from there the next time. Not covered is code that
+        a class's own functions call, and globals that they read: do without `cache`
+        where these change.
     progress : bool, default True
         Show a progress bar. The environment variable ``TQDM_DISABLE=1`` hides it, too.
 
@@ -114,7 +132,8 @@ def fit(
     -----
     UserWarning
         If a kept result is damaged, so that the model is trained again, or if the
-        result cannot be kept.
+        result cannot be kept: also where the model holds what can't be told apart by
+        its value, such as a hook.
 
     References
     ----------
@@ -123,6 +142,8 @@ def fit(
     """
     check_model(model)
     _check_data(images, labels)
+    if validation is not None:
+        validation = _as_validation(validation, images)
     if isinstance(snapshots, str) or not isinstance(snapshots, Iterable):
         raise invalid(
             "snapshots", "an iterable of integers", describe(snapshots), TypeError
@@ -141,25 +162,34 @@ def fit(
         raise invalid("snapshots", expected, settings["snapshots"][-1])
     if settings["seed"] >= 2**63:
         raise invalid("seed", "an integer below 2**63", settings["seed"])
-    if not any(parameter.requires_grad for parameter in model.parameters()):
+    parameters = parameters_of(model)
+    if not any(parameter.requires_grad for parameter in parameters):
         raise invalid("model", "a model with parameters to train", repr(model)[:60])
-    with evaluating(model), torch.no_grad():
-        _check_scores(model(images[:1]), labels[:1], highest=int(labels.max()))
-    if not cache:
-        return _train(model, images, labels, **settings, progress=progress)
-    path = cache_folder() / "trained" / f"{_key(model, images, labels, settings)}.pt"
-    with _locked(path):
-        history = _load(model, path)
-        if history is None:
-            history = _train(model, images, labels, **settings, progress=progress)
-            _save(model, history, path)
-    return history
+    if any(parameter.is_inference() for parameter in parameters):
+        expected = "made outside torch.inference_mode(), which allows no training"
+        raise invalid("model", expected, "parameters that were made in it")
+    highest = max(int(each.max()) for each in (labels, *(validation or ())[1:]))
+    with torch.inference_mode(False):
+        with evaluating(model), torch.no_grad():
+            _check_scores(model(images[:1]), labels[:1], highest)
+        data = images, labels, validation
+        key = _key(model, data, settings) if cache else None
+        if key is None:
+            return _train(model, *data, **settings, progress=progress)
+        path = cache_folder() / "trained" / f"{key}.pt"
+        with _locked(path):
+            history = _load(model, path)
+            if history is None:
+                history = _train(model, *data, **settings, progress=progress)
+                _save(model, history, path)
+        return history
 
 
 def _train(
     model,
     images,
     labels,
+    validation,
     *,
     epochs,
     batch_size,
@@ -171,6 +201,8 @@ def _train(
 ):
     steps = epochs * -(-len(images) // batch_size)
     losses, rates = [], []
+    epochs_seen, validated = [], []
+    order = torch.Generator().manual_seed(seed)
     kept = {0: _copy_state(model)} if 0 in snapshots else {}
     start = time.perf_counter()
     with (
@@ -180,7 +212,6 @@ def _train(
     ):
         torch.manual_seed(seed)
         model.train()
-        model.to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(
             model.parameters(), learning_rate, weight_decay=weight_decay
         )
@@ -190,17 +221,27 @@ def _train(
         shown = {} if progress else {"disable": True}
         with tqdm(total=steps, unit="step", desc="training", **shown) as bar:
             for _ in range(epochs):
-                for batch in torch.randperm(len(images)).split(batch_size):
-                    loss = F.cross_entropy(model(images[batch]), labels[batch])
+                seen = []
+                shuffled = torch.randperm(len(images), generator=order)
+                for batch in shuffled.split(batch_size):
+                    scores = model(images[batch])
+                    loss = F.cross_entropy(scores, labels[batch])
+                    right = (scores.argmax(dim=1) == labels[batch]).sum()
                     optimizer.zero_grad()
                     loss.backward()
                     rates.append(schedule.get_last_lr()[0])
                     optimizer.step()
                     schedule.step()
                     losses.append(loss.item())
+                    seen.append((len(batch) * losses[-1], right.item()))
                     bar.update()
                     if len(losses) in snapshots:
                         kept[len(losses)] = _copy_state(model)
+                sums = map(sum, zip(*seen, strict=True))
+                epochs_seen.append([total / len(images) for total in sums])
+                if validation is not None:
+                    found = evaluate(model, *validation)
+                    validated.append((found.loss, found.accuracy))
         optimizer.zero_grad()
         if not all(torch.isfinite(p).all() for p in model.parameters()):
             raise invalid(
@@ -208,9 +249,15 @@ def _train(
                 "with weight_decay, small enough for finite weights",
                 f"{learning_rate} with weight_decay {weight_decay}",
             )
-    model.to(memory_format=torch.contiguous_format)
     model.eval()
-    return History(losses, rates, time.perf_counter() - start, kept)
+    seconds = time.perf_counter() - start
+    measured = [*_columns(epochs_seen), *_columns(validated)]
+    return History(losses, rates, seconds, kept, *measured)
+
+
+def _columns(pairs):
+    """Return the first and the second numbers of some pairs."""
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 @contextmanager
@@ -221,7 +268,6 @@ def _undone_on_failure(model):
     try:
         yield
     except Exception:
-        model.to(memory_format=torch.contiguous_format)
         model.load_state_dict(state)
         model.zero_grad()
         for module, training in modes:
@@ -230,10 +276,7 @@ def _undone_on_failure(model):
 
 
 def _copy_state(model):
-    return {
-        name: value.detach().clone(memory_format=torch.contiguous_format)
-        for name, value in model.state_dict().items()
-    }
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 @dataclass(frozen=True)
@@ -294,8 +337,8 @@ def evaluate(
     ----------
     model : torch.nn.Module
         Maps images to one score (logit) a class.
-    images : torch.Tensor, shape (N, C, H, W), float
-        The images.
+    images : torch.Tensor, shape (N, ...), float
+        The images, such as (N, C, H, W).
     labels : torch.Tensor, shape (N,), int64
         The class of each image.
     batch_size : int, default 1000
@@ -328,9 +371,12 @@ def evaluate(
 def _check_data(images, labels):
     for value, name in ((images, "images"), (labels, "labels")):
         if not isinstance(value, torch.Tensor):
-            raise invalid(name, "a torch.Tensor", describe(value), TypeError)
-    if images.ndim != 4 or not images.is_floating_point() or not len(images):
-        raise invalid("images", "a float tensor (N, C, H, W)", describe(images))
+            expected = "a torch.Tensor (torch.from_numpy makes one of an array)"
+            raise invalid(name, expected, describe(value), TypeError)
+    if images.ndim < 2 or not images.is_floating_point() or not images.numel():
+        raise invalid(
+            "images", "a float tensor (N, ...), such as (N, C, H, W)", describe(images)
+        )
     if not torch.isfinite(images).all():
         raise invalid("images", "finite", "NaN or infinite values")
     if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
@@ -356,30 +402,52 @@ def _check_scores(scores, labels, highest):
         )
 
 
-# `inspect` parses the files of classes, which Python 3.11 fails to do in two threads.
-_PARSING = threading.Lock()
+def _as_validation(validation, images):
+    """Return a checked pair of images like those trained on, and their labels."""
+    if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+        expected = "a pair (images, labels)"
+        raise invalid("validation", expected, describe(validation), TypeError)
+    try:
+        _check_data(*validation)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation: {error}") from None
+    if validation[0].shape[1:] != images.shape[1:]:
+        expected = f"images (N, {', '.join(map(str, images.shape[1:]))})"
+        raise invalid("validation", expected, describe(validation[0]))
+    return tuple(validation)
 
 
-def _key(model, images, labels, settings):
-    """Return a hash of everything that the result of training depends on."""
-    kinds = {type(module) for module in model.modules()}
-    with _PARSING:
-        sources = sorted(inspect.getsource(kind) for kind in kinds)
+def _key(model, data, settings):
+    """Return a hash of what the result of training depends on, None if none can be."""
+    try:
+        told = fingerprint(model)
+    except UntoldError as error:
+        warnings.warn(
+            f"the trained network cannot be kept, since another one might be taken "
+            f"for it: {error}",
+            stacklevel=3,
+        )
+        return None
     digest = hashlib.sha256()
     described = (
-        repr(model),
-        sources,
+        told,
         Path(__file__).read_text(encoding="utf-8"),
         sorted(settings.items()),
+        sys.version,
         torch.__version__,
+        torch.backends.cpu.get_cpu_capability(),
         torch.get_num_threads(),
-        list(model.state_dict()),
-        [parameter.requires_grad for parameter in model.parameters()],
+        torch.get_default_dtype(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_float32_matmul_precision(),
     )
     digest.update(repr(described).encode())
-    for tensor in (images, labels, *model.state_dict().values()):
-        digest.update(repr((tensor.dtype, tensor.shape)).encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    images, labels, validation = data
+    for tensor in (images, labels, *(validation or ())):
+        layout = tensor.dtype, tensor.shape, tensor.stride(), str(tensor.device)
+        digest.update(repr(layout).encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(values.numpy())
     return digest.hexdigest()[:32]
 
 

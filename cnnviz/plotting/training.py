@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from cnnviz._types import ArraysByName
+    from cnnviz.training import History
 
 __all__ = ["plot_history", "plot_shift_accuracy"]
 
@@ -32,7 +33,7 @@ _DASHES = ["-", "--", ":", "-."]
 
 
 def plot_history(
-    histories: ArraysByName,
+    histories: History | ArraysByName,
     ax: Axes | None = None,
     *,
     title: str | None = None,
@@ -45,8 +46,10 @@ def plot_history(
 
     Parameters
     ----------
-    histories : dict
-        The curves by name, at most 8: sequences of values for steps 1, 2, …, or pairs
+    histories : cnnviz.training.History or dict
+        What `cnnviz.training.fit` returned: the loss of each step and, where there was
+        validation, its loss after each epoch. Or curves by name, at most 8: histories,
+        of which the loss is drawn, sequences of values for steps 1, 2, …, or pairs
         ``(steps, values)``.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
@@ -70,7 +73,10 @@ def plot_history(
     >>> [line.get_label() for line in ax.lines]
     ['MLP', 'CNN']
     """
-    words = "a dictionary of 1 to 8 curves"
+    if _is_history(histories):
+        ylabel = "loss" if ylabel is None else ylabel
+        histories = _curves_of(histories)
+    words = "a History, or a dictionary of 1 to 8 curves"
     if not isinstance(histories, dict):
         raise invalid("histories", words, describe(histories), TypeError)
     if not 1 <= len(histories) <= len(COLORS) * len(_DASHES):
@@ -148,8 +154,25 @@ def plot_shift_accuracy(
     return ax
 
 
+def _is_history(value):
+    """Tell a `History` without importing PyTorch, which it needs."""
+    return hasattr(value, "loss") and hasattr(value, "validation_loss")
+
+
+def _curves_of(history):
+    """Return the losses that a history holds, as curves by name."""
+    curves = {"training": history.loss}
+    if history.validation_loss:
+        epochs = len(history.validation_loss)
+        steps = np.arange(1, epochs + 1) * len(history.loss) // epochs
+        curves["validation"] = steps, history.validation_loss
+    return curves
+
+
 def _as_curve(name, curve):
     """Return the steps and values of one curve."""
+    if _is_history(curve):
+        curve = curve.loss
     name, words = f"histories[{name!r}]", "values or a pair (steps, values)"
     array = as_array(curve, name, (1, 2), words)
     if array.ndim == 1:

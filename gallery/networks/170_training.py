@@ -3,7 +3,7 @@ A large perceptron against a small convolutional network
 ========================================================
 
 Both learn from the same 60,000 digits, in the same order, for the same number of steps.
-Then both read 10,000 digits that they have never seen, and we look at every mistake.
+Then both read 10,000 digits that they have never seen, and we look at their mistakes.
 """
 
 import numpy as np
@@ -20,9 +20,9 @@ from cnnviz.training import evaluate, fit
 # Training
 # --------
 # A step takes 256 digits, computes the loss (how little probability the true labels
-# got) and moves all weights a little. Two passes over the digits make 470 steps. Each
-# net has a learning rate of its own, chosen on training digits alone; everything else
-# is the same.
+# got) and moves all weights a little. Two passes over the digits make 470 steps.
+# ``fit`` draws their order from its seed alone, so both networks get the same batches.
+# Only the learning rate is each network's own.
 
 SNAPSHOTS = (0, 10, 30, 100, 300, 470)
 digits = mnist_tensors(train=True)
@@ -36,8 +36,8 @@ cnn = CNN()
 cnn_history = fit(cnn, *digits, learning_rate=0.03, snapshots=SNAPSHOTS, cache=True)
 
 # %%
-# The loss of single steps jumps about, because each has other digits. So each point
-# below is the mean of ten steps. Mind the axis: it is logarithmic.
+# The loss varies from step to step, because each step has different digits. So each
+# point below is the mean of ten steps. The loss axis is logarithmic.
 
 middle = np.arange(5.5, 470, 10)
 curves = {
@@ -47,12 +47,22 @@ curves = {
 axes = plot_history(curves, ylabel="training loss")
 axes.set_yscale("log")
 axes.figure.suptitle(
-    "The CNN's loss falls further, and stays lower. The MLP is a little better than "
-    "its curve: dropout is on during training.",
+    "The training loss of both networks, each point the mean of ten steps. The CNN's "
+    "ends lower. Dropout is on while the MLP trains, and raises its loss.",
     wrap=True,
 )
 
 # %%
+# .. note::
+#    ``fit`` takes tensors, and ``validation=(images, labels)`` to measure as it goes.
+#    Where data come from a ``DataLoader``, the loop is short enough to write out::
+#
+#        for images, labels in loader:
+#            loss = torch.nn.functional.cross_entropy(model(images), labels)
+#            optimizer.zero_grad()
+#            loss.backward()
+#            optimizer.step()
+#
 # Digits never seen
 # -----------------
 # What counts is the test set. ``snapshots`` has kept the weights of six moments, so we
@@ -67,9 +77,9 @@ for step in SNAPSHOTS:
     print(f"{step:4}{a:8.2%}{b:8.2%}")
 
 # %%
-# At step 100 the CNN is behind, though its loss is far lower. Its weights are not to
-# blame: batch normalisation predicts with running means, which lag behind while the
-# weights move fast. With the means of the digits themselves:
+# At step 100, the CNN's test accuracy is lower than its training loss suggests. Batch
+# normalisation predicts with running averages, which have not yet caught up with the
+# weights. With the averages of the test digits themselves, the same weights reach:
 
 cnn.load_state_dict(cnn_history.snapshots[100])
 with torch.no_grad():

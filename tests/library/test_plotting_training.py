@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from cnnviz.plotting import plot_history, plot_shift_accuracy
 from cnnviz.plotting._style import ACCENT, SECOND
+from cnnviz.training import History
 
 
 def written(ax):
@@ -51,7 +52,7 @@ def test_eight_curves_can_be_told_apart():
 @pytest.mark.parametrize(
     ("histories", "error", "message"),
     [
-        ([1, 2], TypeError, r"histories must be a dictionary .* got list \[1, 2\]"),
+        ([1, 2], TypeError, r"histories must be .* dictionary .* got list \[1, 2\]"),
         ({}, ValueError, "1 to 8 curves, got 0 of them"),
         ({key: [1, 2] for key in range(9)}, ValueError, "got 9 of them"),
         ({"a": [np.nan]}, ValueError, r"histories\['a'\] .* 1 NaN or infinite"),
@@ -120,3 +121,19 @@ def test_every_curve_is_drawn_and_named_once(curves):
     near = any(b - a < 0.07 * (high - low) for a, b in itertools.pairwise(ends))
     assert bool(legend) == near
     plt.close()
+
+
+def test_a_history_is_drawn_as_fit_returns_it():
+    history = History(
+        loss=[4.0, 3.0, 2.0, 1.0],
+        learning_rate=[0.1] * 4,
+        seconds=1.0,
+        validation_loss=[2.5, 0.5],
+    )
+    ax = plot_history(history)
+    training, validation = ax.lines
+    np.testing.assert_array_equal(training.get_xydata()[:, 1], history.loss)
+    np.testing.assert_array_equal(validation.get_xydata(), [[2, 2.5], [4, 0.5]])
+    assert ax.get_ylabel() == "loss"
+    named = plot_history({"net": history, "other": [1, 2]})
+    np.testing.assert_array_equal(named.lines[0].get_ydata(), history.loss)

@@ -219,7 +219,7 @@ def test_progress_is_shown_when_asked(data, capsys):
             TypeError,
             "images must be a torch.Tensor",
         ),
-        ({"images": torch.zeros(300, 16)}, ValueError, r"images .*\(N, C, H, W\)"),
+        ({"images": torch.zeros(300)}, ValueError, r"images .*\(N, C, H, W\)"),
         ({"images": torch.zeros(0, 1, 4, 4)}, ValueError, "images must be"),
         ({"images": torch.full((300, 1, 4, 4), torch.nan)}, ValueError, "images .*NaN"),
         ({"labels": torch.zeros(299, dtype=torch.int64)}, ValueError, r"\(300,\)"),
@@ -367,3 +367,227 @@ def test_a_history_has_a_loss_and_a_rate_a_step(epochs, count, batch_size, seed)
         for step, loss in enumerate(history.loss):
             model.load_state_dict(history.snapshots[step])
             assert evaluate(model, images, labels).loss == pytest.approx(loss, rel=1e-4)
+
+
+class Viewing(nn.Module):
+    """A network as in tutorials: what its convolutions give is seen as one vector."""
+
+    def __init__(self, dimensions=2, size=4):
+        super().__init__()
+        convolution = getattr(nn, f"Conv{dimensions}d")
+        self.conv = convolution(1, 4, 3, padding=1)
+        self.pool = getattr(nn, f"MaxPool{dimensions}d")(2)
+        self.fc = nn.Linear(4 * (size // 2) ** dimensions, 3)
+        self.seen = []
+
+    def forward(self, x):
+        x = self.pool(torch.relu(self.conv(x)))
+        self.seen.append((x.is_contiguous(), self.conv.weight.is_contiguous()))
+        return self.fc(x.view(x.size(0), -1))
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_any_network_is_trained_as_it_is(data, dimensions):
+    """What it sees lies in memory as without us; plain PyTorch trains it, too."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(300, 1, *[4] * dimensions, generator=generator)
+    model = Viewing(dimensions)
+    fit(model, images, data[1], progress=False)
+    assert set(model.seen) == {(True, True)}
+
+
+def test_a_user_s_memory_format_stays(data):
+    model = Viewing().to(memory_format=torch.channels_last)
+    before = {name: p.stride() for name, p in model.named_parameters()}
+    model.fc = nn.Sequential(nn.Flatten(), model.fc)
+    model.forward = lambda x: model.fc(model.pool(torch.relu(model.conv(x))))
+    fit(model, *data, progress=False)
+    after = {name.replace("fc.1", "fc"): p for name, p in model.named_parameters()}
+    assert {name: p.stride() for name, p in after.items()} == before
+
+
+def test_inference_mode_changes_nothing(data):
+    model, expected = make_model(), make_model()
+    fit(expected, *data, progress=False)
+    with torch.inference_mode():
+        fit(model, *data, progress=False)
+        images = data[0].clone()
+        made_inside = make_model()
+        with pytest.raises(ValueError, match=r"made outside torch\.inference_mode"):
+            fit(made_inside, *data, progress=False)
+    assert same_state(model, expected)
+    again = make_model()
+    fit(again, images, data[1], progress=False)
+    assert same_state(again, expected)
+
+
+def test_the_seed_gives_every_network_the_same_batches(data):
+    """Whether it has dropout, or draws other random numbers."""
+
+    class Noisy(nn.Sequential):
+        def forward(self, x):
+            self.seen = [*getattr(self, "seen", []), x.clone()]
+            return super().forward(x + 0 * torch.rand(1))
+
+    plain = Noisy(nn.Flatten(), nn.Linear(16, 3))
+    dropped = Noisy(nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 3))
+    for model in (plain, dropped):
+        fit(model, *data, epochs=3, batch_size=64, progress=False)
+    for ours, theirs in zip(plain.seen, dropped.seen, strict=True):
+        assert torch.equal(ours, theirs)
+    assert not torch.equal(plain.seen[1], plain.seen[6])
+
+
+def test_epochs_and_validation_are_recorded(data):
+    """As a loop of plain PyTorch finds them."""
+    images, labels = data
+    model, expected = make_model(), make_model()
+    expected[2].p = model[2].p = 0.0
+    rest = images[200:], labels[200:]
+    settings = {"epochs": 3, "batch_size": 50, "progress": False, "snapshots": (4, 12)}
+    history = fit(model, images[:200], labels[:200], validation=rest, **settings)
+    assert len(history.epoch_loss) == len(history.validation_accuracy) == 3
+    for epoch, loss in enumerate(history.epoch_loss):
+        batches = history.loss[4 * epoch : 4 * epoch + 4]
+        assert loss == pytest.approx(sum(batches) / 4)
+    for index, step in ((0, 4), (2, 12)):
+        expected.load_state_dict(history.snapshots[step])
+        scores = expected.eval()(rest[0]).detach()
+        loss = F.cross_entropy(scores, rest[1]).item()
+        assert history.validation_loss[index] == pytest.approx(loss, abs=1e-6)
+        right = (scores.argmax(1) == rest[1]).float().mean().item()
+        assert history.validation_accuracy[index] == pytest.approx(right)
+    assert 0 < history.epoch_accuracy[0] < history.epoch_accuracy[-1] <= 1
+    without = make_model()
+    without[2].p = 0.0
+    assert fit(without, images[:200], labels[:200], **settings).validation_loss == []
+    assert same_state(without, model)
+
+
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [
+        ("images", r"validation must be a pair \(images, labels\), got str"),
+        ((torch.zeros(2, 1, 4, 4),) * 2, "validation: labels must be an int64"),
+        ((torch.zeros(2, 3, 4, 4), torch.zeros(2).long()), r"images \(N, 1, 4, 4\)"),
+        ((torch.zeros(2, 1, 4, 4), torch.full((2,), 7)), "largest label of 7"),
+    ],
+)
+def test_bad_validation_is_named(data, validation, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        fit(make_model(), *data, validation=validation, progress=False)
+
+
+def scaled(k):
+    """Return a class whose source is one, and whose scale is another."""
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.fc = nn.Linear(16, 3)
+
+        def forward(self, x):
+            return self.fc(x.flatten(1) * k)
+
+    return Scaled()
+
+
+class Keeping(nn.Module):
+    """Keeps things that no `state_dict` has."""
+
+    def __init__(self, **kept):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc = nn.Linear(16, 3)
+        self.k, self.act, self.table = 1.0, torch.relu, {"k": [1]}
+        self.register_buffer("mask", torch.ones(16), persistent=False)
+        for name, value in kept.items():
+            setattr(self, name, value)
+
+    def forward(self, x):
+        x = x.flatten(1) * self.mask * self.k * self.table["k"][0]
+        return self.fc(self.act(x))
+
+
+def changed(name, value):
+    return lambda: Keeping(**{name: value})
+
+
+def patched():
+    model = Keeping()
+    model.forward = lambda x: Keeping.forward(model, x * 0.1)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Keeping, changed("k", 100.0)),
+        (Keeping, changed("act", torch.tanh)),
+        (Keeping, changed("mask", torch.arange(16.0))),
+        (Keeping, changed("table", {"k": [5]})),
+        (changed("act", lambda x: x), changed("act", lambda x: -x)),
+        (changed("extra", torch.ones(2)), changed("extra", torch.zeros(2))),
+        (lambda: scaled(1.0), lambda: scaled(3.0)),
+    ],
+)
+def test_another_network_s_result_is_never_taken(
+    data, tmp_path, monkeypatch, one, other
+):
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
+    for make in (one, other):
+        kept = make()
+        fit(kept, *data, cache=True, progress=False)
+        again = make()
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "_train", None)
+            fit(again, *data, cache=True, progress=False)
+        assert same_state(kept, again)
+    assert len(list(tmp_path.glob("trained/*.pt"))) == 2
+
+
+def hooked():
+    model = Keeping()
+    model.register_forward_hook(lambda module, inputs, output: 2 * output)
+    return model
+
+
+def parametrised():
+    model = Keeping()
+    nn.utils.parametrizations.weight_norm(model.fc)
+    return model
+
+
+@pytest.mark.parametrize(
+    "make", [hooked, parametrised, patched, changed("rows", iter([]))]
+)
+def test_what_can_t_be_told_apart_is_trained_and_not_kept(
+    data, tmp_path, monkeypatch, make
+):
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
+    model = make()
+    before = evaluate(model, *data).loss
+    with pytest.warns(UserWarning, match="cannot be kept, since"):
+        fit(model, *data, cache=True, progress=False)
+    assert evaluate(model, *data).loss < before
+    assert list(tmp_path.glob("trained/*.pt")) == []
+
+
+def test_a_class_without_a_source_is_kept(data, tmp_path, monkeypatch):
+    """Such as one of a notebook's cell, or of `python -c`."""
+    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
+    source = (
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        torch.manual_seed(0)\n"
+        "        self.fc = nn.Linear(16, 3)\n"
+        "    def forward(self, x):\n"
+        "        return self.fc(x.flatten(1) * {})\n"
+    )
+    for k in (1, 2):
+        space = {"nn": nn, "torch": torch, "__name__": "__main__"}
+        exec(source.format(k), space)
+        fit(space["Net"](), *data, cache=True, progress=False)
+    assert len(list(tmp_path.glob("trained/*.pt"))) == 2

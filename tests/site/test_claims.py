@@ -252,6 +252,19 @@ def _(page):
     return after.sum(dim=1).abs().max() < 0.05 and inner.abs().max() < 1e-4
 
 
+@claim("170", "The CNN's ends lower")
+def _(page):
+    return page.curves["CNN"][1][-1] < page.curves["MLP"][1][-1]
+
+
+@claim("170", "With the averages of the test digits themselves, the same weights reach")
+def _(page):
+    page.cnn.load_state_dict(page.cnn_history.snapshots[100])
+    accuracy = training.evaluate(page.cnn, *page.test).accuracy
+    page.cnn.load_state_dict(page.cnn_history.snapshots[470])
+    return (page.answers_100 == page.test[1]).double().mean() > accuracy + 0.002
+
+
 @claim("170", "makes far fewer mistakes")
 def _(page):
     return page.wrong_cnn.sum() < 0.6 * page.wrong_mlp.sum()
