@@ -121,24 +121,33 @@ def settle(figure):
 
 
 def save_themes(figure, light, box=None):
-    """Save a figure in both themes."""
-    save(figure, light, box)
+    """Save a figure in both themes, and both in one way, since they differ little."""
+    if box == "tight":
+        box = figure.get_tightbbox().padded(0.02)
+    lossless = save(figure, light, box)
     colors = darken(figure)
-    save(figure, light.with_stem(light.stem + "_dark"), box)
+    save(figure, light.with_stem(light.stem + "_dark"), box, lossless)
     for set_color, color in reversed(colors):
         set_color(color)
 
 
-def save(figure, path, box):
-    """Save as WebP: without loss, but for photographs, where that takes too much."""
+def save(figure, path, box, lossless=True):
+    """Save as WebP: without loss, but for photographs, where that takes too much.
+
+    Returns whether it is without loss.
+    """
     png = BytesIO()
+    uncompressed = {"compress_level": 0}
     figure.savefig(
-        png, dpi=figure.dpi, transparent=True, bbox_inches=box, pad_inches=0.02
+        png, dpi=figure.dpi, transparent=True, bbox_inches=box, pil_kwargs=uncompressed
     )
     image = Image.open(png)
-    image.save(path, lossless=True, quality=40)
-    if path.stat().st_size > LARGEST_LOSSLESS:
+    if lossless:
+        image.save(path, lossless=True, quality=40)
+        lossless = path.stat().st_size <= LARGEST_LOSSLESS
+    if not lossless:
         image.save(path, quality=75)
+    return lossless
 
 
 def darken(figure):
