@@ -39,6 +39,7 @@ extensions = [
     "examples",
     "inventories",
     "live",
+    "markup",
     "mathml",
     "open_in",
     "pictures",
@@ -96,33 +97,6 @@ ogp_social_cards = {
 }
 
 copybutton_selector = "div.highlight-Python pre, div.highlight-sh pre"
-
-# The figure of each page that tells it apart, and the part of it that its card shows:
-# left, top, right, bottom, in parts of the figure's width and height.
-page_pictures = {
-    "010_digits": (1, 0, 0, 0.42, 1),
-    "020_pixel_values": (1, 0.25, 0.12, 0.8, 0.43),
-    "030_colour": (2, 0, 0.05, 1, 0.5),
-    "040_sobel": (3, 0, 0.08, 0.88, 1),
-    "050_negative_values": (2, 0.34, 0.1, 1, 1),
-    "060_blur_and_sharpen": (2, 0, 0.1, 0.66, 1),
-    "070_filter_bank": (1, 0, 0.05, 0.87, 0.5),
-    "080_convolution_by_hand": (1, 0, 0.04, 1, 0.5),
-    "090_convolution": (3, 0, 0.08, 1, 1),
-    "100_channels": (2, 0, 0.05, 0.87, 0.5),
-    "110_relu": (1, 0, 0.1, 0.9, 1),
-    "120_pooling": (1, 0, 0.1, 0.66, 1),
-    "130_fully_connected": (3, 0, 0.1, 0.9, 1),
-    "140_whole_net": (5, 0, 0.05, 0.44, 0.5),
-    "150_parameters": (2, 0, 0.145, 1, 0.452),
-    "160_learned_kernel": (4, 0, 0, 0.86, 1),
-    "170_training": (1,),
-    "180_shifted_digits": (4, 0.1, 0.2, 0.95, 0.68),
-    "190_learned_filters": (1, 0, 0.05, 0.86, 1),
-    "200_activations": (2, 0, 0, 0.88, 1),
-    "210_receptive_fields": (4, 0, 0.08, 1, 0.65),
-    "220_what_it_looked_at": (3, 0, 0.1, 0.5, 1),
-}
 
 CHAPTERS = ["pixels", "filters", "layers", "networks", "inside"]
 

@@ -1,8 +1,8 @@
 """Directives that show pages and chapters in lists, as cards with a picture.
 
 sphinx-gallery's own thumbnails have no text alternative, no dark variant, and hide what
-a page is about in a tooltip. `page_pictures` in conf.py names the figure of each page
-that tells it apart, and the part of it to show.
+a page is about in a tooltip. Which figure a card shows is said by sphinx-gallery's
+comment in its script: ``# sphinx_gallery_thumbnail_number = 2``.
 """
 
 from html import unescape
@@ -13,12 +13,15 @@ from docutils import nodes
 from docutils.parsers.rst.directives import unchanged_required
 from PIL import Image, ImageOps
 from sphinx.util.docutils import SphinxDirective
+from sphinx_gallery.py_source_parser import extract_file_config
 
-import folders
+import _folders
 from figures import SHARPNESS
 from pictures import variants
 
 WIDTH, HEIGHT = 320, 180
+TALLEST = 2
+"""How high, by the height of its card, the part of a figure is that a card shows."""
 
 CARD = """
 .. page-card:: {title}
@@ -87,7 +90,6 @@ def picture(page):
 
 def setup(app):
     """Replace the template, and make the pictures when the examples have run."""
-    app.add_config_value("page_pictures", {}, "env", dict)
     app.add_directive("page-card", PageCard)
     app.add_directive("chapter", Chapter)
     sphinx_gallery.backreferences.THUMBNAIL_TEMPLATE = Template()
@@ -97,22 +99,23 @@ def setup(app):
 
 
 def make_pictures(app):
-    """Scale the chosen figure of each page, in both themes."""
-    for script in folders.made(app).glob("*/*.py"):
-        number, *part = app.config.page_pictures.get(script.stem, [1])
+    """Scale the chosen figure of each page that has run, in both themes."""
+    for script in _folders.generated(app).glob("*/*.py"):
+        chosen = extract_file_config(script.read_text("utf-8"))
+        number = chosen.get("thumbnail_number", 1)
         images = script.parent / "images"
         for theme in ("", "_dark"):
             figure = images / f"sphx_glr_{script.stem}_{number:03}{theme}.webp"
             card = images / "thumb" / f"{script.stem}{theme}.webp"
-            if figure.exists():
-                fit(figure, card, *part)
+            if figure.exists() and not card.exists():
+                shrink(figure, card)
 
 
-def fit(figure, card, left=0, top=0, right=1, bottom=1):
-    """Fill a card's picture with a part of a figure, given as parts of its sides."""
-    size = (SHARPNESS * WIDTH, SHARPNESS * HEIGHT)
+def shrink(figure, card):
+    """Show a figure whole on a card; of a tall one, its upper part."""
+    size = SHARPNESS * WIDTH, SHARPNESS * HEIGHT
     with Image.open(figure) as image:
-        width, height = image.size
-        part = (left * width, top * height, right * width, bottom * height)
-        part = image.convert("RGBA").crop(tuple(map(round, part)))
-    ImageOps.fit(part, size, Image.Resampling.LANCZOS).save(card, quality=60)
+        height = min(image.height, round(image.width * HEIGHT / WIDTH * TALLEST))
+        part = image.convert("RGBA").crop((0, 0, image.width, height))
+    clear = (0, 0, 0, 0)
+    ImageOps.pad(part, size, Image.Resampling.LANCZOS, clear).save(card, quality=60)

@@ -20,7 +20,7 @@ from matplotlib.text import Annotation, Text
 from PIL import Image
 from sphinx.errors import ExtensionError
 
-from narrow import narrow
+from _narrow import narrow
 
 CSS_PIXELS_PER_INCH = 100
 SHARPNESS = 2

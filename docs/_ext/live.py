@@ -18,8 +18,8 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
+import _folders
 import figures
-import folders
 from cnnviz.live import LiveFigure
 
 STATIC = "_static/live"
@@ -137,7 +137,7 @@ def copy_scripts(app):
     (target / "data").mkdir(parents=True)
     for script in Path(LiveFigure.folder).glob("*.js"):
         shutil.copy(script, target)
-    for data in folders.made(app).glob("*/live/*.js"):
+    for data in _folders.generated(app).glob("*/live/*.js"):
         shutil.copy(data, target / "data")
 
 

@@ -9,7 +9,6 @@ stays incremental: see `rebuild`.
 """
 
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -17,8 +16,9 @@ from pathlib import Path
 
 from sphinx.util import logging
 
+import _folders
 import cnnviz
-import folders
+from _records import files, hashes, read_json, sha256, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ PACKAGE = ("pyproject.toml", "README.md", "LICENSE")
 def setup(app):
     """Stop if nothing has changed, else let Sphinx build everything, aside."""
     inputs = inputs_of(app)
-    now = {"inputs": inputs, "made": made(app)}
+    now = {"inputs": inputs, "outputs": outputs_of(app)}
     if FORCED.isdisjoint(sys.argv) and read_json(record(app)) == now:
         logger.info("nothing has changed since the last build")
         raise SystemExit(0)
@@ -49,7 +49,7 @@ def setup(app):
         replace_site(app, aside)
         # After a warning, the next build does it all again, to warn again.
         if not app._warncount:
-            now = {"inputs": inputs, "made": made(app)}
+            now = {"inputs": inputs, "outputs": outputs_of(app)}
             write_json(record(app), now)
 
     app.connect("build-finished", publish, priority=999)
@@ -83,20 +83,20 @@ def record(app):
     return Path(app.doctreedir, "built.json")
 
 
-def made(app):
+def outputs_of(app):
     """Return the hashes of the generated gallery and of the published site."""
     site = {
         name: sha256(Path(app.outdir, name)) for name in read_json(listing(app), [])
     }
-    return [hashes(folders.made(app)), site]
+    return [hashes(_folders.generated(app)), site]
 
 
 def inputs_of(app):
     """Return a hash of all that the site is made from."""
-    made_here = (folders.made(app), app.outdir, app.doctreedir)
+    outputs = (_folders.generated(app), app.outdir, app.doctreedir)
     sources = [
-        hashes(folder, without=made_here)
-        for folder in (Path(app.confdir), folders.scripts(app), LIBRARY)
+        hashes(folder, without=outputs)
+        for folder in (Path(app.confdir), _folders.scripts(app), LIBRARY)
     ]
     packages = {path.name for entry in sys.path for path in Path(entry).glob("*-info")}
     variables = {name: os.environ.get(name) for name in VARIABLES}
@@ -104,46 +104,3 @@ def inputs_of(app):
     described = (sys.argv[1:], sys.version, variables, sorted(packages))
     described += (sources, package)
     return hashlib.sha256(repr(described).encode()).hexdigest()
-
-
-def files(folder):
-    """Return all files of a folder, in order, but for Python's bytecode."""
-    paths = (
-        Path(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if not name.endswith(".pyc")
-    )
-    return sorted(paths)
-
-
-def hashes(folder, without=()):
-    """Return the hash of each file of a folder by its path there."""
-    return {
-        path.relative_to(folder).as_posix(): sha256(path)
-        for path in files(folder)
-        if not any(path.is_relative_to(other) for other in without)
-    }
-
-
-def sha256(path):
-    """Return the SHA-256 of a file, None where it can't be read."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
-
-
-def read_json(path, default=None):
-    """Return what a record says, or the default where it is missing or damaged."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {} if default is None else default
-
-
-def write_json(path, content):
-    """Write a record in one step."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1), "utf-8")
-    os.replace(part, path)

@@ -1,10 +1,10 @@
 """Run an example again when anything it was made from has changed.
 
 sphinx-gallery looks at the script alone. Here an example's inputs are its script, the
-modules of the library that it imports (and those that they import) with the files
+modules of the library whose names it uses (and those that they use) with the files
 beside them, the data, the code that saves figures, the settings, and the versions of
-the packages. When they differ from those of its last complete run, or what that run
-made is not there as it was, all of that is removed, and sphinx-gallery runs it again.
+the packages. When they differ from those of its last complete run, or its outputs are
+not there as they were, all of these are removed, and sphinx-gallery runs it again.
 """
 
 import ast
@@ -18,17 +18,20 @@ from platform import python_version
 
 from sphinx.util import logging
 
-import folders
-from publish import LIBRARY, files, hashes, read_json, sha256, write_json
+import _folders
+from _records import files, hashes, read_json, sha256, write_json
+from publish import LIBRARY
 
 logger = logging.getLogger(__name__)
 
 EXTENSIONS = [
-    Path(__file__).with_name(f"{name}.py") for name in ("figures", "live", "narrow")
+    Path(__file__).with_name(f"{name}.py")
+    for name in ("_narrow", "cards", "figures", "live")
 ]
 PACKAGES = ("contourpy", "matplotlib", "numpy", "opencv-python-headless", "pillow")
 PACKAGES += ("sphinx-gallery", "torch", "torchvision")
 VARIABLES = ("OMP_NUM_THREADS", "TQDM_DISABLE")
+EVERYTHING, NOTHING = None, frozenset()
 
 
 def setup(app):
@@ -61,10 +64,10 @@ def forget_stale(app):
     }
     stale = []
     for target, inputs in app.gallery_inputs.items():
-        complete = {"inputs": inputs, "made": made_by(target)}
+        complete = {"inputs": inputs, "outputs": output_hashes(target)}
         if recorded.get(key(target)) != complete or not md5(target).exists():
             recorded.pop(key(target), None)
-            remove_made(target)
+            remove_outputs(target)
             stale.append(target.stem)
     # From here on, what a killed build leaves of these counts for nothing.
     write_json(record(app), recorded)
@@ -77,12 +80,12 @@ def forget_stale(app):
 
 
 def record_complete(app):
-    """Remember what each example that ran to its end was made from, and what it made.
+    """Remember the inputs and outputs of each example that ran to its end.
 
     An example that fails has no md5.
     """
     complete = {
-        key(target): {"inputs": inputs, "made": made_by(target)}
+        key(target): {"inputs": inputs, "outputs": output_hashes(target)}
         for target, inputs in app.gallery_inputs.items()
         if md5(target).exists()
     }
@@ -95,20 +98,20 @@ def record(app):
 
 def find_scripts(app):
     """Yield the place of each example among the sources of the site, and itself."""
-    examples = folders.scripts(app)
+    examples = _folders.scripts(app)
     for script in sorted(examples.glob("*/*.py")):
-        yield folders.made(app) / script.relative_to(examples), script
+        yield _folders.generated(app) / script.relative_to(examples), script
 
 
 def remove_orphans(app, found):
     """Remove what was made from examples that are gone, and which page uses what."""
-    for chapter in folders.made(app).glob("*/index.rst"):
-        if not Path(folders.scripts(app), chapter.parent.name).is_dir():
+    for chapter in _folders.generated(app).glob("*/index.rst"):
+        if not Path(_folders.scripts(app), chapter.parent.name).is_dir():
             shutil.rmtree(chapter.parent)
-    for target in folders.made(app).glob("*/*.py"):
+    for target in _folders.generated(app).glob("*/*.py"):
         if target not in found:
-            remove_made(target)
-    for path in folders.made(app).glob("backreferences/*"):
+            remove_outputs(target)
+    for path in _folders.generated(app).glob("backreferences/*"):
         path.unlink()
 
 
@@ -120,24 +123,24 @@ def key(target):
     return f"{target.parent.name}/{target.name}"
 
 
-def made_from(target):
+def outputs_of(target):
     """Return the files that an example's run made."""
     folder, name = target.parent, target.stem
-    patterns = (f"{name}.*", f"images/sphx_glr_{name}_*", f"images/thumb/*{name}_*")
+    patterns = (f"{name}.*", f"images/sphx_glr_{name}_*", f"images/thumb/*{name}*")
     patterns += (f"live/{name}_*",)
     paths = {path for pattern in patterns for path in folder.glob(pattern)}
     return sorted(paths - {md5(target)})
 
 
-def remove_made(target):
+def remove_outputs(target):
     """Remove all that an example's run made, so that nothing old is taken for new."""
-    for path in [md5(target), *made_from(target)]:
+    for path in [md5(target), *outputs_of(target)]:
         path.unlink(missing_ok=True)
 
 
-def made_by(target):
+def output_hashes(target):
     """Return the hashes of what an example's run made."""
-    return [sha256(path) for path in made_from(target)]
+    return [sha256(path) for path in outputs_of(target)]
 
 
 def fingerprint(app, script):
@@ -149,55 +152,99 @@ def fingerprint(app, script):
 
 
 def library_files(script):
-    """Return the files of the library that a script uses, directly or not."""
-    found = set()
-    waiting = [script]
-    while waiting:
-        for path in uses(waiting.pop()):
-            if path not in found:
-                found.add(path)
-                if path.suffix == ".py":
-                    waiting.append(path)
-    return found
+    """Return the files of the library that a script uses, directly or not.
 
-
-@cache
-def uses(path):
-    """Return the files of the library that one file names in its imports.
-
-    A subpackage's other files belong to its modules. Where the library is imported
-    under its own name, any module may be meant, since they load when they are used.
+    The other files of a subpackage belong to its modules.
     """
-    found = set()
-    for name in imported(path):
-        if name == "cnnviz.*":
-            return set(files(LIBRARY)).difference(files(LIBRARY / "data"))
-        parts = name.split(".")
-        for end in range(1, len(parts) + 1):
-            base = LIBRARY.joinpath(*parts[1:end])
-            found |= {base.with_suffix(".py"), base / "__init__.py"}
-    found = {path for path in found if path.is_file()}
+    uses, waiting = set(), [(script, EVERYTHING)]
+    while waiting:
+        for use in uses_of(*waiting.pop()) - uses:
+            uses.add(use)
+            waiting.append(use)
+    found = {path for path, _ in uses}
     for folder in {path.parent for path in found} - {LIBRARY}:
         found |= {path for path in files(folder) if path.suffix != ".py"}
     return found
 
 
-def imported(path):
-    """Yield the dotted names that a file imports from the library."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except SyntaxError:
-        return  # running it tells where
-    for node in ast.walk(tree):
+@cache
+def uses_of(path, names):
+    """Return what these names in a file stand for: files, each with names in it.
+
+    Of a package that hands names on, only what is asked for counts. Where the library
+    is imported under its own name, any module may be meant, since they load when they
+    are used.
+    """
+    imports = [] if path.suffix != ".py" else list(imports_of(path))
+    if names != EVERYTHING and names <= {bound for *_, bound in imports}:
+        imports = [each for each in imports if each[-1] in names]
+    uses = set()
+    for module, name, bound in imports:
+        if module == "cnnviz" and name is None:
+            library = set(files(LIBRARY)).difference(files(LIBRARY / "data"))
+            return {(file, EVERYTHING) for file in library}
+        uses |= files_of(module, name, attributes_of(path, bound))
+    return uses
+
+
+def files_of(module, name, attributes):
+    """Return the files behind ``from module import name``, with names used there."""
+    *above, last = [*module.split("."), *([name] if name else [])][1:]
+    folder = LIBRARY.joinpath(*above)
+    uses = {(parent / "__init__.py", NOTHING) for parent in (folder, *folder.parents)}
+    for file in (folder / last / "__init__.py", folder / f"{last}.py"):
+        if file.is_file():
+            whole = file.name != "__init__.py"
+            uses.add((file, EVERYTHING if whole else attributes))
+            break
+    else:
+        uses |= {(folder / "__init__.py", frozenset([last]))}
+        uses |= {(folder.with_suffix(".py"), EVERYTHING)}
+    return {(file, names) for file, names in uses if is_of_library(file)}
+
+
+def is_of_library(file):
+    return file.is_file() and file.is_relative_to(LIBRARY)
+
+
+def imports_of(path):
+    """Yield what a file imports from the library: module, name in it, name here."""
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "cnnviz":
-                    whole = alias.asname is None or alias.name == "cnnviz"
-                    yield "cnnviz.*" if whole else alias.name
+                    whole = alias.asname is None
+                    yield "cnnviz" if whole else alias.name, None, alias.asname
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
             if node.level:
                 inside = path.parents[node.level - 1].relative_to(LIBRARY.parent)
                 module = ".".join([*inside.parts, *filter(None, [module])])
             if module.split(".")[0] == "cnnviz":
-                yield from (f"{module}.{alias.name}" for alias in node.names)
+                for alias in node.names:
+                    yield module, alias.name, alias.asname or alias.name
+
+
+def attributes_of(path, bound):
+    """Return the attributes of a module that a file names, or `EVERYTHING`."""
+    tree = parse(path)
+    owners = [node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    used = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    if any(node.id == bound for node in set(used).difference(owners)):
+        return EVERYTHING
+    return frozenset(
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == bound
+    )
+
+
+@cache
+def parse(path):
+    """Return the syntax of a file, of nothing where it has errors: running it tells."""
+    try:
+        return ast.parse(path.read_bytes())
+    except SyntaxError:
+        return ast.parse("")

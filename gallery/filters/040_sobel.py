@@ -6,6 +6,8 @@ Two kernels of nine weights, slid over the photo of the dog: one finds vertical 
 the other horizontal ones. Together they say how steep an edge is and where it faces.
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np

@@ -6,6 +6,8 @@ A filter's responses are often negative, and bytes are not. OpenCV cuts what doe
 fit, without a word. A light stripe shows it, and the photo of the dog.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np

@@ -6,6 +6,8 @@ The dog's face through five small kernels. Their weights say what they do: the s
 whether brightness stays, the signs tell what is taken away.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np

@@ -6,6 +6,8 @@ One function records the output of every layer of any PyTorch model. Here it loo
 our trained network reading a 7, then into a ResNet-18 that has learned nothing.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import torch
 from torchvision.models import resnet18
 

@@ -6,6 +6,8 @@ A unit of a convolutional network sees a window of the picture, its receptive fi
 draw it on a digit and on the dog, and measure which part of it has a say.
 """
 
+# sphinx_gallery_thumbnail_number = 4
+
 import numpy as np
 import torch
 from torch import nn

@@ -6,6 +6,8 @@ The gradient and covering both map the pixels that a prediction depends on, and 
 maps differ. So we erase the pixels that each ranks highest, and see what that does.
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 import itertools
 
 import matplotlib.pyplot as plt

@@ -6,6 +6,8 @@ Before a layer learns anything, four numbers decide what it can see and how larg
 output is: the size of the kernel, its stride, the padding and the dilation.
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np

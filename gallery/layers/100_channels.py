@@ -6,6 +6,8 @@ A colour image has three channels, and a layer inside a network has many maps. E
 filter has a slice for every one of them, and adds up what the slices find.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import cv2
 import numpy as np
 import torch

@@ -7,6 +7,8 @@ weighted sum of all of it. What that costs, how it relates to convolution, and w
 dropout does.
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 import torch
 from torch import nn
 

@@ -6,6 +6,8 @@ One convolution with four kernels made by hand, ReLU, max pooling: the dog goes 
 this page shows what leaves each layer.
 """
 
+# sphinx_gallery_thumbnail_number = 5
+
 import cv2
 import torch
 

@@ -6,6 +6,8 @@ The article's perceptron has 669,706 parameters, the small convolutional network
 we compare it with 6,018. This page counts both layer by layer, by hand and by machine.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 from torch import nn
 
 from cnnviz.architecture import summarize

@@ -6,6 +6,8 @@ We filter twenty digits with Sobel's kernel, hide the kernel, and let gradient d
 find it again from the pictures alone. That is all that "learning filters" means.
 """
 
+# sphinx_gallery_thumbnail_number = 4
+
 import cv2
 import torch
 import torch.nn.functional as F

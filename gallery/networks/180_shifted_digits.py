@@ -6,6 +6,8 @@ We count how many digits each of the two networks still reads after a shift, and
 out why even the better one fails in the end.
 """
 
+# sphinx_gallery_thumbnail_number = 4
+
 import torch
 import torch.nn.functional as F
 

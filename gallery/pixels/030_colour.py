@@ -6,6 +6,8 @@ The photo of the dog taken apart into red, green and blue, and put together agai
 grey. The order of the three matters, and so do their weights.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np

@@ -230,6 +230,32 @@ def test_what_a_page_does_not_import_is_no_input_of_it(rebuild, book):
     assert {path.name for path in used} == {"__init__.py", "second.py", "base.py"}
 
 
+@pytest.mark.parametrize(
+    ("statement", "used"),
+    [
+        ("from cnnviz.live import draw\ndraw()", {"page.py", "base.py"}),
+        ("from cnnviz import live\nlive.draw()", {"page.py", "base.py"}),
+        ("from cnnviz import live\nlive.sing()", {"song.py"}),
+        ("import cnnviz.live as shown\nshown.own()", {"page.py", "song.py", "base.py"}),
+        ("from cnnviz import live\nprint(live)", {"page.py", "song.py", "base.py"}),
+        ("import cnnviz", {"page.py", "song.py", "base.py", "first.py", "second.py"}),
+    ],
+)
+def test_of_a_package_only_the_names_that_are_used_count(
+    rebuild, book, statement, used
+):
+    live = book / "cnnviz" / "live"
+    (live / "__init__.py").write_text(
+        "from .page import VALUE as draw\nfrom .song import sing\nown = sing\n"
+    )
+    (live / "song.py").write_text("sing = print\n")
+    script(book, "first").write_text(f"{statement}\n")
+    rebuild.uses_of.cache_clear()
+    rebuild.parse.cache_clear()
+    found = {path.name for path in rebuild.library_files(script(book, "first"))}
+    assert found - {"__init__.py", "page.js"} == used
+
+
 @pytest.fixture
 def rebuild(book, monkeypatch):
     """The extension, for the book's library, to which a subpackage is added."""
@@ -241,7 +267,8 @@ def rebuild(book, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
     module = importlib.import_module("rebuild")
     monkeypatch.setattr(module, "LIBRARY", book / "cnnviz")
-    module.uses.cache_clear()
+    module.uses_of.cache_clear()
+    module.parse.cache_clear()
     return module
 
 

@@ -262,7 +262,7 @@ def test_a_script_is_a_page_of_this_book(script):
     text = script.read_text(encoding="utf-8")
     assert "\n# To take away\n" in text
     assert "\n# Try it\n" in text
-    for forbidden in ("plt.show", ":doc:", "sphinx", "rcParams"):
+    for forbidden in ("plt.show", ":doc:", "sphinx-gallery", "rcParams"):
         assert forbidden not in text
 
 

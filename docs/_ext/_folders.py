@@ -8,6 +8,6 @@ def scripts(app):
     return Path(app.confdir).parent / "gallery"
 
 
-def made(app):
-    """Return the folder, among the sources of the site, of all that is generated."""
+def generated(app):
+    """Return the folder, among the sources of the site, of what is made of them."""
     return Path(app.confdir, "gallery")
