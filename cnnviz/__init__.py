@@ -26,7 +26,7 @@ Modules are imported when they are first used, so ``import cnnviz`` is instant.
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "activations",

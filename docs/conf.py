@@ -26,6 +26,7 @@ language = "en"
 
 extensions = [
     "publish",
+    "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -48,7 +49,7 @@ extensions = [
 ]
 if SITE_URL:
     extensions.append("sphinx_sitemap")
-exclude_patterns = ["_build", "CHANGELOG.md", "gallery/**/*.ipynb", "gallery/**/*.py"]
+exclude_patterns = ["_build", "gallery/**/*.ipynb", "gallery/**/*.py"]
 nitpicky = True
 nitpick_ignore_regex = [
     # No inventories are fetched, so types of other projects are plain words.
