@@ -51,7 +51,7 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.links, self.resources, self.ids, self.images = [], [], set(), []
-        self.captions = 0
+        self.captions, self.relations = 0, set()
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
@@ -66,6 +66,8 @@ class Page(HTMLParser):
         if tag == "img":
             self.images.append(attributes)
         self.captions += tag == "figcaption"
+        if tag == "link":
+            self.relations.add(attributes["rel"])
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +109,12 @@ def test_nothing_is_fetched_from_elsewhere(pages):
         if "//" in resource
     }
     assert not foreign
+
+
+def test_no_page_lets_browsers_fetch_another_ahead(pages):
+    """Firefox does so for `rel="next"`, and the policy would forbid it."""
+    for path, page in pages.items():
+        assert page.relations == {"stylesheet", "shortcut icon"}, path
 
 
 def test_every_picture_has_words_and_its_size(pages):
