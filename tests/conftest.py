@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import pytest
 from filelock import FileLock
 
+import engines
 import playing
 from hosting import run, served
 
@@ -45,7 +46,7 @@ hypothesis.settings.register_profile(
 def pytest_collection_modifyitems(items):
     """Mark the tests that use a browser, for ``-m "not browser"``."""
     for item in items:
-        if "chromium" in item.fixturenames:
+        if {"chromium", "engine"}.intersection(item.fixturenames):
             item.add_marker("browser")
     times = Path("mutmut-stats.json")
     if times.exists():  # mutmut runs the tests, and has measured them: quick ones first
@@ -143,6 +144,20 @@ def chromium():
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session", params=["chromium", "firefox", "webkit"])
+def engine(request, tmp_path_factory):
+    """Each of three engines in turn; see `engines`."""
+    match request.param:
+        case "chromium":
+            yield engines.Chromium(request.getfixturevalue("chromium"))
+        case "firefox":
+            with engines.firefox(tmp_path_factory.mktemp("firefox")) as engine:
+                yield engine
+        case "webkit":
+            with engines.webkit(tmp_path_factory.mktemp("webkit")) as engine:
+                yield engine
 
 
 @pytest.fixture

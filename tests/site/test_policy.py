@@ -4,6 +4,7 @@ Each attack is made by a script of the page's own, as one would be that markup f
 elsewhere had become part of. A server on another port counts what reaches it.
 """
 
+import re
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -143,3 +144,25 @@ def test_markup_in_an_address_is_refused_as_text(open_page, address, page_name):
         assert page.evaluate("window.broken") is None
         inside = "figure => figure.shadowRoot.querySelectorAll('[onerror]').length"
         assert figure.evaluate(inside) == 0
+
+
+# The figure of a kind that a page has, as soon as it can be used.
+ALIVE = """((figure) => (figure.scrollIntoView(), figure.ready.then(() => true)))
+    (document.querySelector("{tag}"))"""
+
+
+@pytest.mark.parametrize("way", ["file", "http"])
+def test_pages_and_their_figures_are_quiet_in_three_engines(engine, site, request, way):
+    """The search, and a page for each kind of live figure."""
+    start = f"{site.as_uri()}/" if way == "file" else request.getfixturevalue("address")
+    shown = {
+        tag: path
+        for path in site.rglob("*.html")
+        for tag in re.findall("<(cnn-[a-z-]+)", path.read_text("utf-8"))
+    }
+    assert len(shown) == 7
+    for path in {site / "search.html", *shown.values()}:
+        engine.open(start + path.relative_to(site).as_posix())
+        for tag in (tag for tag in shown if shown[tag] == path):
+            assert engine.evaluate(ALIVE.format(tag=tag))
+        assert engine.said == [], path
