@@ -14,6 +14,8 @@ One module, one subject:
     What each layer of any PyTorch model outputs.
 `architecture`
     What each layer of any PyTorch model is: its shape and its parameters.
+`attribution`
+    What a classifier's score rests on.
 `geometry`
     Output sizes and receptive fields.
 `plotting`
@@ -31,6 +33,7 @@ __version__ = "0.2.0"
 __all__ = [
     "activations",
     "architecture",
+    "attribution",
     "datasets",
     "geometry",
     "kernels",

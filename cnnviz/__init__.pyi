@@ -2,6 +2,7 @@
 
 from cnnviz import activations as activations
 from cnnviz import architecture as architecture
+from cnnviz import attribution as attribution
 from cnnviz import datasets as datasets
 from cnnviz import geometry as geometry
 from cnnviz import kernels as kernels

@@ -18,7 +18,7 @@ import uuid
 import warnings
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import platformdirs
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from cnnviz._types import File, Pixels
 
-__all__ = ["cache_folder", "dog", "mnist", "mnist_tensors", "read_image"]
+__all__ = ["cache_folder", "dog", "mnist", "mnist_tensors", "photo", "read_image"]
 
 DATA = Path(__file__).with_name("data")
 
@@ -149,7 +149,46 @@ def dog() -> Pixels:
     >>> dog().shape
     (576, 768, 3)
     """
-    return read_image(DATA / "dog.jpg")
+    return photo("dog")
+
+
+PHOTOS = {
+    "dog": DATA / "dog.jpg",
+    **{
+        name: DATA / "photos" / f"{name}.png" for name in ("cat", "coffee", "astronaut")
+    },
+}
+
+
+def photo(name: Literal["dog", "cat", "coffee", "astronaut"]) -> Pixels:
+    """Return one of the photos that the pages show to a network trained on photos.
+
+    Parameters
+    ----------
+    name : {"dog", "cat", "coffee", "astronaut"}
+        What is on it; `dog` returns the first as well.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W, 3) uint8 RGB.
+
+    Raises
+    ------
+    ValueError
+        If there is no such photo.
+
+    References
+    ----------
+    Stefan van der Walt (cat), Rachel Michetti (coffee), NASA (Eileen Collins); see
+    ``data/LICENSES.md``.
+
+    Examples
+    --------
+    >>> photo("cat").shape
+    (300, 451, 3)
+    """
+    return read_image(PHOTOS[one_of(name, "name", tuple(PHOTOS))])
 
 
 def read_image(path: File) -> Pixels:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
+from cnnviz._photo_network import PhotoNetwork, photo_network
 from cnnviz._probing import check_initialized, parameters_of
 from cnnviz._validation import as_array, as_integer, describe, invalid
 
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
 
     from cnnviz._types import Integer
 
-__all__ = ["CNN", "MLP", "FilterBankNet", "FilterBankStages", "count_parameters"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "FilterBankNet",
+    "FilterBankStages",
+    "PhotoNetwork",
+    "count_parameters",
+    "photo_network",
+]
 
 
 class FilterBankStages(NamedTuple):

@@ -233,6 +233,7 @@ def test_the_wheel_holds_the_library_with_its_data_and_licences_alone(wheel):
     assert {name: held.pop(name) for name in ours} == ours
     described = f"cnnviz-{cnnviz.__version__}.dist-info"
     licences = ("LICENSE", "cnnviz/data/LICENSES.md")
+    licences += ("cnnviz/data/LICENSE-APACHE-2.0.txt",)
     assert held.keys() == {
         *(f"{described}/{name}" for name in ("METADATA", "RECORD", "WHEEL")),
         *(f"{described}/licenses/{name}" for name in licences),

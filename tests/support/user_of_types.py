@@ -21,7 +21,8 @@ import cnnviz
 from cnnviz import live
 from cnnviz.activations import record_activations
 from cnnviz.architecture import LayerSummary, summarize
-from cnnviz.datasets import cache_folder, dog, mnist, mnist_tensors, read_image
+from cnnviz.attribution import grad_cam, gradient_times_input, occlusion, saliency
+from cnnviz.datasets import cache_folder, dog, mnist, mnist_tensors, photo, read_image
 from cnnviz.geometry import (
     ReceptiveField,
     effective_receptive_field,
@@ -29,7 +30,15 @@ from cnnviz.geometry import (
     receptive_field,
 )
 from cnnviz.kernels import KERNELS, SOBEL_X, Gradient, apply_kernel, edge_bank, gradient
-from cnnviz.models import CNN, MLP, FilterBankNet, FilterBankStages, count_parameters
+from cnnviz.models import (
+    CNN,
+    MLP,
+    FilterBankNet,
+    FilterBankStages,
+    PhotoNetwork,
+    count_parameters,
+    photo_network,
+)
 from cnnviz.plotting import (
     plot_architecture,
     plot_boxes,
@@ -60,6 +69,7 @@ filtered: NDArray[np.float64] = cnnviz.kernels.apply_kernel(
 modules: list[object] = [
     cnnviz.activations,
     cnnviz.architecture,
+    cnnviz.attribution,
     cnnviz.datasets,
     cnnviz.geometry,
     cnnviz.live,
@@ -68,11 +78,23 @@ modules: list[object] = [
     cnnviz.training,
 ]
 
+# Photos, and what a score rests on
+cup_of_coffee: NDArray[np.uint8] = photo("coffee")
+photographic: PhotoNetwork = photo_network()
+prepared: torch.Tensor = photographic.preprocess(cup_of_coffee)
+names_of_classes: list[str] = photographic.classes
+pixels_that_count: torch.Tensor = saliency(photographic, prepared, target=967)
+contributions: torch.Tensor = gradient_times_input(photographic, prepared, [967])
+falls: torch.Tensor = occlusion(
+    photographic, prepared, size=112, fill=0, output="probability"
+)
+places_that_count: torch.Tensor = grad_cam(photographic, prepared, "head", None)
+
 # Data
 folder: Path = cache_folder()
-photo: NDArray[np.uint8] = dog()
+dog_photo: NDArray[np.uint8] = dog()
 same_photo: NDArray[np.uint8] = read_image(str(cnnviz.datasets.DATA / "dog.jpg"))
-grey: NDArray[np.float64] = photo[::8, ::8].mean(axis=2).round() / 255
+grey: NDArray[np.float64] = dog_photo[::8, ::8].mean(axis=2).round() / 255
 first: tuple[torch.Tensor, int] = mnist(train=False)[0]  # torchvision has no types
 everything: tuple[torch.Tensor, torch.Tensor] = mnist_tensors(train=False)
 images: torch.Tensor = everything[0][:64]
@@ -83,7 +105,7 @@ kernel: NDArray[np.float64] = KERNELS["sharpen"]
 bank: NDArray[np.float64] = edge_bank()
 edges: NDArray[np.float64] = apply_kernel(images[0, 0], SOBEL_X, stride=np.int64(2))
 padded: NDArray[np.float64] = apply_kernel(
-    photo, kernel, padding=1, dilation=2, padding_mode="reflect", convolution=True
+    dog_photo, kernel, padding=1, dilation=2, padding_mode="reflect", convolution=True
 )
 slope: Gradient = gradient(grey)
 steepness: NDArray[np.float64] = slope.magnitude
@@ -139,7 +161,7 @@ layer_description: str = layers[0].description
 
 # Sizes
 side: int = output_size(28, 5, padding="same")
-sides: tuple[int, int] = output_size(photo.shape[:2], 7, stride=2, padding=(3, 3))
+sides: tuple[int, int] = output_size(dog_photo.shape[:2], 7, stride=2, padding=(3, 3))
 same_sides: tuple[int, int] = output_size(images.shape[2:], (5, 5), ceil_mode=True)
 side_or_sides: int | tuple[int, int] = output_size(28, (5, 5))
 fields: dict[str, ReceptiveField] = receptive_field(cnn, images.shape[1:])
@@ -153,11 +175,11 @@ influence: NDArray[np.float64] = effective_receptive_field(cnn, images, "conv2")
 # Pictures
 panels: tuple[Figure, NDArray[Any]] = plt.subplots(1, 2)
 axes: list[Axes] = [
-    plot_image(photo / 255, panels[1][0], title="dog", mean=0, std=[1, 1, 1]),
+    plot_image(dog_photo, panels[1][0], title="dog"),
     plot_signed(edges, panels[1][1], limit=np.float32(1), colorbar=False),
     plot_kernel(SOBEL_X, title="Sobel", limit=2),
-    plot_boxes(photo, [window], labels=["window"]),
-    plot_overlay(grey, influence, limit=0.5, signed=True, colorbar=True),
+    plot_boxes(dog_photo, [window], labels=["window"]),
+    plot_overlay(grey, influence, limit=0.5, colorbar=True),
     plot_pixel_values(images[0, 0], format=".1f"),
     plot_history({"loss": losses, "rate": ([1, 2], rates)}, ylabel="nats"),
     plot_history({"loss": torch.tensor(losses)}, xlabel=None),
@@ -169,9 +191,11 @@ axes: list[Axes] = [
 plt.close("all")
 figures: list[Figure] = [
     panels[0],
-    plot_images([photo, grey, images[0, 0]], ["a", "b", "c"], columns=2, suptitle="3"),
+    plot_images(
+        [dog_photo, grey, images[0, 0]], ["a", "b", "c"], columns=2, suptitle="3"
+    ),
     plot_images(images[:3, 0]),
-    plot_channels(photo),
+    plot_channels(dog_photo),
     plot_digits(images[:4], labels[:4], predictions=[7, 2, 1, 9], columns=2),
     plot_feature_maps(maps["conv1"], titles=list("abcdefgh"), signed=True),
     plot_feature_maps(bank, shared_scale=False, columns=4, numbers=True),
@@ -185,13 +209,15 @@ plt.close("all")
 # Live figures
 shipped: CNN = live.as_shipped(cnn)
 live_figures: list[live.LiveFigure] = [
-    live.channel_sum(photo[:9, :9].transpose(2, 0, 1), bank[:3], 0.5, ["r", "g", "b"]),
+    live.channel_sum(
+        dog_photo[:9, :9].transpose(2, 0, 1), bank[:3], 0.5, ["r", "g", "b"]
+    ),
     live.draw_digit({"CNN": cnn, "MLP": mlp}, images, labels, digit=1, centred=True),
-    live.kernel_playground({"dog": photo}, kernel, padding=1, view="coloured"),
+    live.kernel_playground({"dog": dog_photo}, kernel, padding=1, view="coloured"),
     live.kernel_playground(grey, row=1, column=np.argmax(grey[1]), small=True),
     live.learn_kernel(images, learning_rate=0.5, seed=3, steps=100),
-    live.pixel_inspector({"dog": photo, "digit": images[0, 0]}, row=3),
-    live.receptive_field("conv 3, pool 2", photo),
+    live.pixel_inspector({"dog": dog_photo, "digit": images[0, 0]}, row=3),
+    live.receptive_field("conv 3, pool 2", dog_photo),
     live.receptive_field({"CNN": cnn, "pool": "pool 2"}, grey),
     live.training_steps({"CNN": (cnn, history)}, images, labels, filters=4),
 ]
