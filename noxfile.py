@@ -137,7 +137,7 @@ def mutants(session):
     left_out = ("__pycache__", "bench", "site", "test_offline.py")
     left_out += tuple(f"test_{name}.py" for name in SLOW)
     # Docstrings of mutants are copies, whose examples would run as well.
-    left_out += ("test_docstrings.py",)
+    left_out += ("test_docstrings.py", "test_documents.py")
     for folder in ("cnnviz", "tests"):
         ignore = shutil.ignore_patterns(*left_out)
         shutil.copytree(ROOT / folder, copy / folder, ignore=ignore)

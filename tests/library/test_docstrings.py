@@ -1,7 +1,6 @@
-"""The examples in docstrings give what they say."""
+"""Public names have docstrings; imports load little and run one way."""
 
 import ast
-import doctest
 import subprocess
 import sys
 from importlib import import_module
@@ -17,11 +16,6 @@ MODULES = [
     for module in walk_packages(cnnviz.__path__, "cnnviz.")
     if not module.name.rsplit(".", 1)[-1].startswith("_")
 ]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_examples_hold(name):
-    assert doctest.testmod(import_module(name)).failed == 0
 
 
 def test_every_public_name_is_explained():

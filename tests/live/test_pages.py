@@ -10,18 +10,13 @@ import pytest
 
 from cnnviz import live
 from cnnviz.datasets import dog
+from documents import blocks
 
 SMALLEST = live.pixel_inspector(np.zeros((2, 2), np.uint8))
 
 
 PARTS = ("tags", "element", "script")
 MANUAL = Path(__file__).parents[2] / "docs" / "live.rst"
-
-
-def blocks_of_html():
-    """Return the manual's blocks: the tags and the element, and a page's own script."""
-    blocks = re.split(r"\.\. code-block:: html\n", MANUAL.read_text("utf-8"))[1:]
-    return [re.match(r"(\n|       .*\n)+", block)[0] for block in blocks]
 
 
 @pytest.mark.parametrize("deferred", [False, True])
@@ -31,7 +26,7 @@ def test_the_manual_s_page_works_in_any_order(open_page, tmp_path, order, deferr
     for script in figure.scripts:
         shutil.copy(script, tmp_path)
     figure.save_data(tmp_path / "pixels.js")
-    page, script = blocks_of_html()
+    page, script = (code for kind, code in blocks(MANUAL) if kind == "html")
     tags, element = page.split("\n\n", 1)
     assert "pictures.js" in tags
     if deferred:
