@@ -13,6 +13,7 @@ from difflib import get_close_matches
 
 import torch
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import ParametrizationList
 
 from cnnviz._validation import as_integer, describe, invalid
 
@@ -76,6 +77,14 @@ def parameters_of(model):
     """Return every parameter once."""
     parameters = (own_parameters(module) for _, module in modules_of(model))
     return list({id(each): each for some in parameters for each in some}.values())
+
+
+def is_parametrized(module):
+    """Tell whether a module holds `torch.nn.utils.parametrize`'s own modules."""
+    held = module._modules.get("parametrizations")
+    return isinstance(held, torch.nn.ModuleDict) and all(
+        isinstance(each, ParametrizationList) for each in held._modules.values()
+    )
 
 
 def buffers_of(model):
@@ -184,18 +193,25 @@ def evaluating(model):
 
     Only the flags change: the `train` of some models does more, or refuses.
     """
-    modes = [
-        (module, module.training)
-        for _, module in modules_of(model)
-        if "training" not in module._modules
-    ]
+    modes = [(module, module.training) for module in _with_modes(model)]
     try:
-        for module, _ in modes:
-            module.training = False
+        set_evaluating(model)
         yield
     finally:
         for module, training in modes:
             module.training = training
+
+
+def set_evaluating(model):
+    """Put every module into evaluation mode."""
+    for module in _with_modes(model):
+        module.training = False
+
+
+def _with_modes(model):
+    """Return every module but those in which "training" is another module's name."""
+    every = (module for _, module in modules_of(model))
+    return [module for module in every if "training" not in module._modules]
 
 
 def as_input_shape(value, expected, ndim=None):

@@ -13,19 +13,19 @@ from cnnviz.live._draw_digit import draw_digit
 from cnnviz.live._figure import LiveFigure
 from cnnviz.live._kernel_playground import kernel_playground
 from cnnviz.live._learn_kernel import learn_kernel
-from cnnviz.live._packing import as_shipped
+from cnnviz.live._packing import quantise_weights
 from cnnviz.live._pixel_inspector import pixel_inspector
 from cnnviz.live._receptive_field import receptive_field
 from cnnviz.live._training_steps import training_steps
 
 __all__ = [
     "LiveFigure",
-    "as_shipped",
     "channel_sum",
     "draw_digit",
     "kernel_playground",
     "learn_kernel",
     "pixel_inspector",
+    "quantise_weights",
     "receptive_field",
     "training_steps",
 ]

@@ -8,7 +8,12 @@ from torch import nn
 
 from cnnviz._validation import as_integer, describe, invalid
 from cnnviz.live._figure import LiveFigure
-from cnnviz.live._packing import as_shipped, pack_network, pack_picture
+from cnnviz.live._packing import (
+    pack_network,
+    pack_picture,
+    quantise_weights,
+    run_as_packed,
+)
 from cnnviz.training import evaluate
 
 if TYPE_CHECKING:
@@ -36,7 +41,7 @@ def draw_digit(
     networks : mapping of str to torch.nn.Sequential
         Classifiers of digits by name, such as `cnnviz.models.CNN` and
         `cnnviz.models.MLP`, at least one of them with convolutions. They run with the
-        weights of `as_shipped`.
+        weights of `quantise_weights`.
     digits : torch.Tensor, shape (N, 1, 28, 28), float
         Digits to start from, 0–1, at most 146; rounded to the nearest of 256 levels.
     labels : torch.Tensor, shape (N,), int64
@@ -106,9 +111,16 @@ def _check_digits(digits):
 
 
 def _answers(network, digits, labels):
-    """Return what a network, as shipped, takes digits for."""
-    evaluation = evaluate(as_shipped(network), digits, labels)
+    """Return what a network takes digits for, with the weights that the page has."""
+    quantised = quantise_weights(network)
+    evaluation = evaluate(quantised, digits, labels)
     if evaluation.logits.shape[1] != 10:
         expected = "classifiers with ten scores"
         raise invalid("networks", expected, evaluation.logits.shape[1])
+    with torch.no_grad():
+        scores = run_as_packed(quantised, digits)
+    if not torch.allclose(scores, evaluation.logits, rtol=1e-3, atol=1e-3):
+        expected = "networks that do what their layers do, one after the other"
+        got = f"a {type(network).__name__} with a forward or hooks that do more"
+        raise invalid("networks", expected, got)
     return evaluation.predictions.tolist()

@@ -2,16 +2,17 @@
 
 import base64
 import zlib
-from copy import deepcopy
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from cnnviz._probing import check_model
-from cnnviz._validation import as_integer, as_pixels, invalid
+from cnnviz._plain_weights import copy_with_plain_weights
+from cnnviz._probing import check_initialized, modules_of
+from cnnviz._validation import as_array, as_integer, as_pixels, invalid
 
+LAYERS = (nn.MaxPool2d, nn.BatchNorm2d, nn.ReLU, nn.Flatten, nn.Linear)
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -37,7 +38,7 @@ def pack_weights(weights):
     return {**pack(levels), "scale": pack(scale)}
 
 
-def as_shipped(model: Model) -> Model:
+def quantise_weights(model: Model) -> Model:
     """Return a copy of a network with the weights that live figures run it with.
 
     Those of convolutions and linear layers are 8-bit numbers times a scale a row. What
@@ -51,45 +52,72 @@ def as_shipped(model: Model) -> Model:
     Returns
     -------
     torch.nn.Module
-        The copy, in evaluation mode.
+        The copy, in evaluation mode. What pruning, weight or spectral normalisation
+        and other parametrisations of PyTorch work weights out from is gone from it:
+        the weights that `model` runs with are rounded, and plain parameters.
 
     Raises
     ------
     TypeError
         If `model` is not a module.
+    ValueError
+        If weights are not initialised, not finite, or not there (on "meta"), or layers
+        are scripted or traced.
+
+    Notes
+    -----
+    Transposed convolutions, and what `torch.ao.quantization` has quantised, are left as
+    they are; so is what a layer's own code makes of its weights when it runs.
 
     Examples
     --------
     >>> from cnnviz.models import CNN
-    >>> as_shipped(CNN()).conv1.weight[0].unique().numel() <= 25
+    >>> quantise_weights(CNN()).conv1.weight[0].unique().numel() <= 25
     True
     """
-    check_model(model)
-    shipped = deepcopy(model).eval()
-    for layer in shipped.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            levels, scale = _round(layer.weight)
+    check_initialized(model)
+    quantised = copy_with_plain_weights(model)
+    for path, layer in modules_of(quantised):
+        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)):
+            name = f"model's {path}.weight" if path else "model's weight"
+            levels, scale = _round(layer.weight, name)
             rows = levels.astype(np.float32).reshape(len(scale), -1) * scale[:, None]
             layer.weight.data.copy_(torch.from_numpy(rows.reshape(levels.shape)))
-    return shipped
+    return quantised
 
 
 def pack_network(model):
     """Return the layers of a network as the browser's ``readNetwork`` takes them.
 
-    Weights are those of `as_shipped`. Batch normalisation becomes a factor and an
+    Weights are those of `quantise_weights`. Batch normalisation becomes a factor and an
     offset a map; what does nothing in evaluation mode is left out.
     """
-    check_model(model)
-    if not isinstance(model, nn.Sequential):
-        raise invalid("model", "an nn.Sequential", type(model).__name__)
+    check_initialized(model)
+    plain = copy_with_plain_weights(model)
+    if not isinstance(plain, nn.Sequential):
+        raise invalid("model", "an nn.Sequential", type(plain).__name__)
+    return [{"name": name, **_pack_layer(layer)} for name, layer in _flat(plain)]
+
+
+def run_as_packed(model, x):
+    """Return what a network's packed layers alone make of `x`."""
+    for _, layer in _flat(model):
+        if isinstance(layer, nn.Conv2d):
+            x = nn.Conv2d._conv_forward(layer, x, layer.weight, layer.bias)
+        else:
+            kind = next(kind for kind in LAYERS if isinstance(layer, kind))
+            x = kind.forward(layer, x)
+    return x
+
+
+def _flat(model):
+    """Return the layers of nested `nn.Sequential` that do something, with paths."""
     layers = []
-    for name, layer in model.named_children():
+    for name, layer in model._modules.items():
         if isinstance(layer, nn.Sequential):
-            inner = pack_network(layer)
-            layers += [{**each, "name": f"{name}.{each['name']}"} for each in inner]
+            layers += [(f"{name}.{path}", inner) for path, inner in _flat(layer)]
         elif not isinstance(layer, (nn.Dropout, nn.Dropout2d, nn.Identity)):
-            layers.append({"name": name, **_pack_layer(layer)})
+            layers.append((name, layer))
     return layers
 
 
@@ -134,7 +162,7 @@ def _windows(layer, *names):
 
 def _pack_affine(layer):
     """Return the weights, and the bias where there is one (linear layers: always)."""
-    packed = {"weight": pack_weights(layer.weight.detach())}
+    packed = {"weight": pack_weights(layer.weight)}
     if layer.bias is not None:
         packed["bias"] = pack(layer.bias.detach())
     elif isinstance(layer, nn.Linear):
@@ -142,11 +170,9 @@ def _pack_affine(layer):
     return packed
 
 
-def _round(weights):
+def _round(weights, name="weights"):
     """Return weights as 8-bit levels and a float32 scale a row."""
-    if isinstance(weights, torch.Tensor):
-        weights = weights.detach()
-    weights = np.asarray(weights, dtype=np.float32)
+    weights = as_array(weights, name, (2, 3, 4, 5), "weights").astype(np.float32)
     rows = weights.reshape(len(weights), -1)
     largest = np.abs(rows).max(axis=1)
     scale = np.maximum(largest / np.float32(127), np.finfo(np.float32).tiny)

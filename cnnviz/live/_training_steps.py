@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
-from cnnviz._probing import check_model
+from cnnviz._plain_weights import copy_to_evaluate, copy_with_plain_weights
+from cnnviz._probing import check_model, modules_of
 from cnnviz._validation import as_integer, describe, invalid
 from cnnviz.live._figure import LiveFigure
 from cnnviz.live._packing import pack_picture, pack_weights
@@ -72,7 +72,8 @@ def training_steps(
     examples = as_integer(examples, "examples", 0)
     steps = _check_models(models)
     answers = {
-        name: _evaluate_steps(*pair, images, labels) for name, pair in models.items()
+        name: [evaluate(kept, images, labels) for kept in _at_steps(name, *pair)]
+        for name, pair in models.items()
     }
     shown = {}
     nets = [
@@ -129,29 +130,32 @@ def _check_models(models):
     return steps
 
 
-def _evaluate_steps(model, history, images, labels):
-    """Return what a model says at each of the steps at which its weights were kept."""
-    model = deepcopy(model)
-    answers = []
-    for _, state in sorted(history.snapshots.items()):
-        model.load_state_dict(state)
-        answers.append(evaluate(model, images, labels))
-    return answers
+def _at_steps(name, model, history):
+    """Yield a model as it was at each of the steps at which its weights were kept."""
+    copy = copy_to_evaluate(model)
+    for step, state in sorted(history.snapshots.items()):
+        try:
+            copy.load_state_dict(state)
+        except RuntimeError as error:
+            expected = f"of the same parameters as the one kept at step {step}"
+            raise invalid(f"models[{name!r}]", expected, f"others: {error}") from None
+        yield copy_with_plain_weights(copy)
 
 
 def _first_weights(name, model, history, shape, count):
     """Return the weights of a model's first layer at each step, as pictures."""
-    layers = [
-        (layer, module)
-        for layer, module in model.named_modules()
-        if isinstance(module, (nn.Conv2d, nn.Linear))
-    ]
-    if not layers:
-        expected = "with a convolution or a fully connected layer"
-        raise invalid(f"models[{name!r}]", expected, type(model).__name__)
-    layer, module = layers[0]
-    key = f"{layer}.weight" if layer else "weight"
-    stacks = [state[key][:count] for _, state in sorted(history.snapshots.items())]
+    stacks = []
+    for kept in _at_steps(name, model, history):
+        layers = [
+            (path, module)
+            for path, module in modules_of(kept)
+            if isinstance(module, (nn.Conv2d, nn.Linear))
+        ]
+        if not layers:
+            expected = "with a convolution or a fully connected layer"
+            raise invalid(f"models[{name!r}]", expected, type(model).__name__)
+        layer, module = layers[0]
+        stacks.append(module.weight.detach()[:count])
     neurons = isinstance(module, nn.Linear)
     if neurons and module.in_features == shape[2] * shape[3]:
         stacks = [stack.view(-1, 1, *shape[2:]) for stack in stacks]

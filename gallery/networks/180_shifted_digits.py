@@ -84,8 +84,8 @@ axes.figure.suptitle(
 # Both nets run in this page, too, with weights rounded to 8 bits so that they load
 # quickly. What does the rounding cost, over all test digits?
 
-shipped = [live.as_shipped(net) for net in (cnn, mlp)]
-cnn_reads, mlp_reads = (evaluate(net, images, labels) for net in shipped)
+quantised = [live.quantise_weights(net) for net in (cnn, mlp)]
+cnn_reads, mlp_reads = (evaluate(net, images, labels) for net in quantised)
 for name, net, reads in (("CNN", cnn, cnn_reads), ("MLP", mlp, mlp_reads)):
     before = evaluate(net, images, labels).accuracy
     print(f"{name} reads {before:.2%}, with 8-bit weights {reads.accuracy:.2%}")

@@ -16,13 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations, parametrize, prune
 
 from cnnviz import live
 from cnnviz.geometry import receptive_field
 from cnnviz.kernels import KERNELS, SOBEL_X, SOBEL_Y
 from cnnviz.live import LiveFigure
+from cnnviz.live._packing import pack_network
 from cnnviz.models import CNN
-from cnnviz.training import History, evaluate
+from cnnviz.training import History, evaluate, fit
 from packed import unpack, unpack_picture
 
 
@@ -102,6 +104,7 @@ def test_pictures_may_have_4096_pixels_a_side():
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_kernel_playground_is_set_as_asked(data):
     sides = data.draw(st.integers(2, 7)), data.draw(st.integers(2, 7))
     elements = st.one_of(numbers, st.integers(-9, 9).map(float))
@@ -280,7 +283,7 @@ def test_receptive_field_leaves_out_what_is_usual_and_takes_several():
 
 @given(st.data())
 @settings(deadline=None)
-def test_shipped_weights_are_the_nearest_of_255_levels(data):
+def test_quantised_weights_are_the_nearest_of_255_levels(data):
     torch.manual_seed(data.draw(st.integers(0, 99)))
     model = nn.Sequential(
         nn.Conv2d(2, 3, (2, 3)), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(4, 5)
@@ -288,10 +291,10 @@ def test_shipped_weights_are_the_nearest_of_255_levels(data):
     factor = data.draw(st.floats(1e-3, 1e3))
     nn.init.normal_(model[0].weight, std=factor)
     before = copy.deepcopy(model.state_dict())
-    shipped = live.as_shipped(model)
-    assert not shipped.training
+    quantised = live.quantise_weights(model)
+    assert not quantised.training
     assert model.training
-    for name, value in shipped.state_dict().items():
+    for name, value in quantised.state_dict().items():
         assert torch.equal(before[name], model.state_dict()[name])
         if name not in ("0.weight", "3.weight"):
             assert torch.equal(value, before[name])
@@ -370,7 +373,7 @@ def test_draw_digit_carries_networks_digits_and_answers(network, levels, labels)
     assert figure.data["networks"].keys() == {"first", "2"}
     reads = {}
     for name, model in given_networks.items():
-        scores = live.as_shipped(model)(digits)
+        scores = live.quantise_weights(model)(digits)
         packed = figure.data["networks"][str(name)]
         found = scores_of(packed, digits)
         np.testing.assert_allclose(found.detach(), scores.detach(), atol=1e-3)
@@ -386,6 +389,216 @@ def test_draw_digit_carries_networks_digits_and_answers(network, levels, labels)
         assert words == ", ".join([str(label), *wrong])
     plain = live.draw_digit({"CNN": CNN()}, digits, labels)
     assert plain.settings == {"digit": "0"}
+
+
+class Doubled(nn.Module):
+    """A parametrisation of the user's own."""
+
+    def forward(self, weight):
+        return 2 * weight
+
+
+def parametrised_and_pruned(layer):
+    parametrize.register_parametrization(layer, "weight", Doubled())
+    prune.random_unstructured(layer.parametrizations.weight, "original", 3)
+
+
+def weight_normed_and_pruned(layer):
+    torch.nn.utils.weight_norm(layer)
+    prune.random_unstructured(layer, "weight_v", 3)
+
+
+def normed_twice(layer):
+    parametrizations.weight_norm(layer)
+    parametrizations.spectral_norm(layer)
+
+
+def frozen_weight_norm(layer):
+    parametrizations.weight_norm(layer).requires_grad_(False)
+
+
+REWORKED = {
+    "plain": lambda layer: None,
+    "pruned": lambda layer: prune.l1_unstructured(layer, "weight", 0.6),
+    "pruned twice": lambda layer: [
+        prune.ln_structured(layer, "weight", 1, n=2, dim=0),
+        prune.random_unstructured(layer, "weight", 2),
+        prune.random_unstructured(layer, "bias", 1),
+    ],
+    "weight norm by hooks": torch.nn.utils.weight_norm,
+    "spectral norm by hooks": torch.nn.utils.spectral_norm,
+    "weight norm": parametrizations.weight_norm,
+    "spectral norm": parametrizations.spectral_norm,
+    "orthogonal": parametrizations.orthogonal,
+    "own": lambda layer: parametrize.register_parametrization(
+        layer, "weight", Doubled()
+    ),
+    "own, pruned": parametrised_and_pruned,
+    "weight norm, pruned": weight_normed_and_pruned,
+    "twice": normed_twice,
+    "frozen": frozen_weight_norm,
+}
+
+
+def reworked(rework):
+    """Return a classifier of 28 × 28 that has taken a step in training since it ran."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3, 2), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(507, 10)
+    )
+    for layer in (model[0], model[3]):
+        rework(layer)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, 0.3)
+    model(torch.rand(5, 1, 28, 28)).square().mean().backward()
+    optimizer.step()
+    return model
+
+
+def own_weights(layer, shape):
+    """Return a layer's weights, from what it makes of inputs of a single 1."""
+    size = int(np.prod(shape))
+    with torch.no_grad():
+        layer(torch.zeros(1, *shape))  # where hooks work weights out from each other's
+        rows = layer(torch.eye(size).view(-1, *shape)) - layer(torch.zeros(1, *shape))
+    return rows.flatten(1).T.numpy()
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated")
+@pytest.mark.parametrize("rework", REWORKED.values(), ids=REWORKED.keys())
+def test_weights_are_those_that_the_network_runs_with(rework):
+    model = reworked(rework)
+    before = copy.deepcopy(model.state_dict())
+    quantised = live.quantise_weights(model)
+    packed = pack_network(torch.compile(model, backend="eager"))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert model.training
+    model.eval()
+    digits = torch.rand(4, 1, 28, 28)
+    scores = [quantised(digits) for _ in range(2)]
+    assert torch.equal(*scores)
+    torch.testing.assert_close(scores_of(packed, digits), scores[0], rtol=0, atol=1e-4)
+    for number, shape in ((0, (1, 3, 3)), (3, (507,))):
+        expected = own_weights(model[number], shape)
+        steps = np.abs(expected).max(axis=1, keepdims=True) / 127
+        for name, _ in quantised[number].named_parameters():
+            assert name in ("weight", "bias")
+        assert not list(quantised[number].buffers())
+        error = np.abs(quantised[number].weight.detach().flatten(1).numpy() - expected)
+        assert (error <= 0.51 * steps + 1e-6).all()
+
+
+class Hiding(nn.Module):
+    """A model that gives the name of a method to a layer."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.eval = layer
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda model: model.bfloat16(), id="bfloat16"),
+        pytest.param(lambda model: model.double(), id="double"),
+        pytest.param(
+            lambda model: torch.compile(model, backend="eager"), id="compiled"
+        ),
+        pytest.param(lambda model: Hiding(model), id="hidden"),
+    ],
+)
+def test_weights_of_any_network_are_quantised(make):
+    prune.l1_unstructured(model := nn.Linear(3, 4), "weight", 2)
+    quantised = live.quantise_weights(make(model))
+    ((name, weight),) = (
+        (name, p) for name, p in quantised.named_parameters() if p.ndim == 2
+    )
+    assert name.endswith("weight")
+    expected = model.weight.detach().float()
+    torch.testing.assert_close(weight.float(), expected, rtol=0.05, atol=0.005)
+
+
+def test_shared_weights_are_pruned_apart():
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    second.weight = first.weight
+    prune.custom_from_mask(first, "weight", torch.eye(3))
+    quantised = live.quantise_weights(nn.Sequential(first, second))
+    assert torch.equal(quantised[0].weight != 0, torch.eye(3, dtype=torch.bool))
+    assert (quantised[1].weight != 0).all()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+def test_weights_that_cannot_be_quantised_are_refused():
+    broken = nn.Sequential(nn.Linear(2, 2))
+    broken[0].weight.data[0, 0] = torch.nan
+    for model, message in (
+        (broken, "model's 0.weight must be weights of finite values, got 1 NaN"),
+        (nn.Linear(2, 2, device="meta"), "model's weight must be .* meta tensor"),
+        (nn.LazyLinear(2), "model must be initialised"),
+        (torch.jit.script(nn.Linear(2, 2)), "got a scripted or traced 'output'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            live.quantise_weights(model)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated")
+@pytest.mark.parametrize("rework", REWORKED.values(), ids=REWORKED.keys())
+def test_training_steps_shows_the_weights_that_ran(rework):
+    model = reworked(rework)
+    images, labels = torch.rand(6, 1, 28, 28), torch.arange(6)
+    history = fit(
+        model, images, labels, epochs=2, batch_size=3, snapshots=(0, 3), progress=False
+    )
+    figure = live.training_steps({"a": (model, history)}, images, labels, filters=2)
+    (net,) = figure.data["nets"]
+    assert net["kind"] == "2 of 3 filters of 0"
+    for step, shown in zip((0, 3), net["weights"], strict=True):
+        model.load_state_dict(history.snapshots[step])
+        expected = own_weights(model.eval()[0], (1, 3, 3))[:2]
+        np.testing.assert_allclose(
+            unpack(shown).reshape(2, 9), expected, atol=np.abs(expected).max() / 250
+        )
+
+
+def test_training_steps_refuses_weights_of_another_kind():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    kept = History([], [], 0.0, {5: copy.deepcopy(model.state_dict())})
+    prune.l1_unstructured(model[1], "weight", 0.5)
+    images, labels = torch.rand(6, 1, 28, 28), torch.arange(6)
+    message = r"models\['a'\] must be of the same parameters as the one kept at step 5"
+    with pytest.raises(ValueError, match=message):
+        live.training_steps({"a": (model, kept)}, images, labels)
+
+
+class Centred(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x - 0.5)
+
+
+class StandardisedConv2d(nn.Conv2d):
+    def forward(self, x):
+        return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
+
+
+def hooked(model):
+    model[0].register_forward_hook(lambda module, inputs, output: output + 1)
+    return model
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Centred(*reworked(lambda layer: None)),
+        hooked(reworked(lambda layer: None)),
+        nn.Sequential(StandardisedConv2d(1, 2, 28), nn.Flatten(), nn.Linear(2, 10)),
+    ],
+    ids=["forward", "hook", "layer"],
+)
+def test_draw_digit_refuses_what_does_more_than_its_layers(network):
+    digits = torch.rand(2, 1, 28, 28)
+    with pytest.raises(ValueError, match="networks must be networks that do what"):
+        live.draw_digit({"a": network}, digits, torch.zeros(2, dtype=torch.int64))
 
 
 def test_draw_digit_takes_146_digits():

@@ -109,7 +109,7 @@ def test_scores_of_a_thousand_digits_are_pytorch_s(open_figure, trained, digits)
     )
     for name, model in trained.items():
         with torch.no_grad():
-            expected = live.as_shipped(model)(images)
+            expected = live.quantise_weights(model)(images)
         found = torch.tensor(scores[name])
         assert (found - expected).abs().max() < 1e-3
         assert (found.argmax(1) == expected.argmax(1)).all()
@@ -122,7 +122,7 @@ def test_maps_of_all_layers_are_pytorch_s(open_figure, figure, digits):
             ([name, maps]) => [name, maps.map(({ data }) => Array.from(data))])""",
         TAG,
     )
-    cnn = live.as_shipped(figure.networks["CNN"])
+    cnn = live.quantise_weights(figure.networks["CNN"])
     expected = record_activations(cnn, digits[0][:1])
     assert [name for name, _ in found] == [
         name for name in expected if name != "output"
@@ -134,7 +134,7 @@ def test_maps_of_all_layers_are_pytorch_s(open_figure, figure, digits):
 
 
 @pytest.mark.unmutated
-def test_weights_are_small_and_as_shipped(trained):
+def test_weights_are_small_and_quantised(trained):
     def bytes_of(value):
         if isinstance(value, dict):
             own = len(base64.b64decode(value["base64"])) if "base64" in value else 0
@@ -145,13 +145,13 @@ def test_weights_are_small_and_as_shipped(trained):
     assert 669_706 <= bytes_of(pack_network(trained["MLP"])) < 700_000
     for model in trained.values():
         before = {name: p.clone() for name, p in model.named_parameters()}
-        for name, shipped in live.as_shipped(model).named_parameters():
+        for name, quantised in live.quantise_weights(model).named_parameters():
             torch.testing.assert_close(
                 before[name], dict(model.named_parameters())[name]
             )
-            rows = shipped.detach().flatten(1) if shipped.ndim > 1 else None
+            rows = quantised.detach().flatten(1) if quantised.ndim > 1 else None
             if rows is None:
-                assert torch.equal(shipped, before[name])
+                assert torch.equal(quantised, before[name])
                 continue
             error = (rows - before[name].flatten(1)).abs().amax(1)
             largest = before[name].flatten(1).abs().amax(1)
@@ -366,7 +366,9 @@ def test_a_unit_shows_what_it_saw(open_figure, figure):
     page = open_figure(figure)
     model = figure.networks["CNN"]
     fields = receptive_field(model, (1, 28, 28))
-    outputs = record_activations(live.as_shipped(model), torch.zeros(1, 1, 28, 28))
+    outputs = record_activations(
+        live.quantise_weights(model), torch.zeros(1, 1, 28, 28)
+    )
     for stage, maps in enumerate(page.locator(".maps").all()):
         name = list(fields)[stage]
         maps.focus()
@@ -570,7 +572,7 @@ def test_other_sequences_run_as_in_pytorch(open_figure, figure, digits, model):
         [TAG, pack_network(model)],
     )
     with torch.no_grad():
-        expected = live.as_shipped(model)(digits[0][:1])
+        expected = live.quantise_weights(model)(digits[0][:1])
     np.testing.assert_allclose(np.ravel(found), expected.ravel(), atol=1e-4)
 
 

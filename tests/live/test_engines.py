@@ -60,7 +60,7 @@ def draw_digit():
     model = nn.Sequential(nn.Conv2d(1, 4, 5), *rest)
     figure = live.draw_digit({"CNN": model}, digits, labels)
     with torch.no_grad():
-        expected = live.as_shipped(model)(digits[2:3]).softmax(1)
+        expected = live.quantise_weights(model)(digits[2:3]).softmax(1)
     return figure, {"digit": "2"}, "figure.probabilities.CNN", expected
 
 

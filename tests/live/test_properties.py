@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from cnnviz.activations import record_activations
 from cnnviz.geometry import output_size, receptive_field
-from cnnviz.live import LiveFigure, as_shipped
+from cnnviz.live import LiveFigure, quantise_weights
 from cnnviz.live._packing import (
     pack,
     pack_maps,
@@ -511,7 +511,7 @@ def test_a_network_run_is_torch_s_at_every_layer(page, drawn):
         [packed, to_browser(image)],
     )
     batch = torch.tensor(image, dtype=torch.float64)[None, None]
-    expected = record_activations(as_shipped(network).double(), batch)
+    expected = record_activations(quantise_weights(network).double(), batch)
     assert [name for name, _ in found] == [layer["name"] for layer in packed]
     for name, planes in from_browser(found):
         truth = expected[name][0].numpy()

@@ -207,7 +207,7 @@ figures: list[Figure] = [
 plt.close("all")
 
 # Live figures
-shipped: CNN = live.as_shipped(cnn)
+quantised: CNN = live.quantise_weights(cnn)
 live_figures: list[live.LiveFigure] = [
     live.channel_sum(
         dog_photo[:9, :9].transpose(2, 0, 1), bank[:3], 0.5, ["r", "g", "b"]
