@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import playing
 from cnnviz import live
 from cnnviz.datasets import dog
 
-TAG = "cnn-channel-sum"
 torch.manual_seed(0)
 PHOTO = torch.tensor(dog()[100:148, 200:264].transpose(2, 0, 1) / 255)
 RED = torch.ones(3, 3, 3, dtype=torch.float64) * torch.tensor(
@@ -23,19 +23,12 @@ def red_figure(bias=0.0):
 
 
 def the_sum(page):
-    page.wait_for_timeout(60)
-    plane = page.evaluate(
-        f"(({{data, ...size}}) => ({{...size, data: Array.from(data)}}))"
-        f"(document.querySelector('{TAG}').sum)"
-    )
+    plane = playing.ask(page, "({sum}) => ({...sum, data: Array.from(sum.data)})")
     return np.reshape(plane["data"], (plane["height"], plane["width"]))
 
 
-def set_state(page, **state):
-    page.evaluate(f"s => {{ document.querySelector('{TAG}').state = s }}", state)
-
-
 def lines(page):
+    playing.drawn(page)
     texts = page.locator("tbody tr").all_inner_texts()
     return [line.replace("−", "-").split("\t") for line in texts]
 
@@ -48,12 +41,12 @@ def test_the_sum_is_torch_s_at_each_step(open_figure, maps, kernels, bias):
     page = open_figure(live.channel_sum(maps, kernels, bias))
     maps, kernels = maps[None].double(), kernels[None].double()
     for added in range(maps.shape[1] + 1):
-        set_state(page, added=added)
+        playing.put(page, added=added)
         expected = F.conv2d(maps[:, :added], kernels[:, :added]) if added else 0
         np.testing.assert_allclose(the_sum(page), np.squeeze(expected), atol=1e-4)
     whole = F.conv2d(maps, kernels, torch.tensor([float(bias)]).double())[0, 0]
     for further, expected in ((1, whole), (2, whole.relu())):
-        set_state(page, added=added + further)
+        playing.put(page, added=added + further)
         np.testing.assert_allclose(the_sum(page), expected, atol=1e-4)
 
 
@@ -79,8 +72,7 @@ def test_the_numbers_at_a_unit_are_written_out(open_figure):
     sums = np.cumsum(terms)
     np.testing.assert_allclose(numbers[:4], np.transpose([terms, sums]), rtol=5e-3)
     assert numbers[4][1] == pytest.approx(max(sums[-1], 0), rel=5e-3)
-    set_state(page, added=2)
-    page.wait_for_timeout(60)
+    playing.put(page, added=2)
     assert lines(page)[2][1:] == ["", ""]
     assert page.locator("tr.now").inner_text().startswith("green")
 
@@ -97,28 +89,23 @@ def test_arrow_keys_and_taps_choose_the_unit(open_figure):
     figure = page.get_by_role("application", name="The sum so far")
     figure.press("ArrowLeft")
     figure.press("Shift+ArrowUp")
-    assert at(page) == "12,29"
+    assert playing.state(page)["at"] == "12,29"
     first = page.get_by_role("application", name="Partial map, red").bounding_box()
     cell = first["width"] / 62
     page.touchscreen.tap(first["x"] + 8.5 * cell, first["y"] + 20.5 * cell)
-    assert at(page) == "20,8"
+    assert playing.state(page)["at"] == "20,8"
     page.get_by_role("application", name="Input, blue").press("ArrowDown")
-    assert at(page) == "21,8"
-
-
-def at(page):
-    page.wait_for_timeout(60)
-    return page.evaluate(f"document.querySelector('{TAG}').state.at")
+    assert playing.state(page)["at"] == "21,8"
 
 
 def test_play_adds_one_after_another(open_figure):
     page = open_figure(red_figure(), "#channel-sum?added=4")
     page.get_by_role("button", name="play").click()
-    page.wait_for_timeout(300)
+    playing.wait_until(page, "({state}) => state.added === 5")
     assert page.get_by_role("button", name="play").is_visible()
     assert page.locator("tr.now").inner_text().startswith("ReLU")
     page.get_by_role("button", name="play").click()
-    page.wait_for_timeout(100)
+    playing.wait_until(page, "({state}) => state.added === 0")
     assert not the_sum(page).any()
     page.get_by_role("button", name="pause").click()
 
@@ -127,13 +114,13 @@ def test_the_address_keeps_what_was_changed(open_figure):
     page = open_figure(
         red_figure(), "#channel-sum?use-1=false&bias=0.25&added=4&at=1,2"
     )
-    state = page.evaluate(f"document.querySelector('{TAG}').state")
+    state = playing.state(page)
     assert state["use-1"] is False
     assert (state["bias"], state["added"], state["at"]) == (0.25, 4, "1,2")
     page.get_by_role("checkbox", name="red").uncheck()
-    page.wait_for_timeout(400)
-    assert "use-0=false" in page.url
-    assert "bias=0.25" in page.url
+    address = playing.address(page)
+    assert "use-0=false" in address
+    assert "bias=0.25" in address
 
 
 def test_a_damaged_address_is_told_and_the_figure_works(open_figure):
@@ -145,8 +132,8 @@ def test_a_damaged_address_is_told_and_the_figure_works(open_figure):
         ("bias=NaN", "bias can't be NaN"),
         ("nothing=1", "no setting"),
     ):
-        page.evaluate("hash => { location.hash = hash }", f"channel-sum?{fragment}")
-        page.get_by_text(message).wait_for()
+        playing.follow(page, fragment)
+        assert message in playing.message(page)
     expected = F.conv2d(PHOTO[None], RED[None])[0, 0]
     np.testing.assert_allclose(the_sum(page), expected, atol=1e-4)
 
@@ -156,7 +143,7 @@ def test_a_bias_that_is_no_number_is_told(open_figure):
     page.get_by_label("bias").fill("")
     assert "must be a number" in page.get_by_role("alert").inner_text()
     page.get_by_label("bias").fill("-100")
-    set_state(page, added=5)
+    playing.put(page, added=5)
     assert not the_sum(page).any()
 
 

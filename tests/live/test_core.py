@@ -233,7 +233,7 @@ def test_a_notebook_shows_the_figure_and_keeps_its_own_address(open_page, tmp_pa
         live.pixel_inspector([[10, 20], [30, 40]])._repr_html_(),
     )
     page.get_by_role("application").press("ArrowRight")
-    page.wait_for_timeout(400)
+    page.wait_for_timeout(400)  # settings would be kept
     assert page.evaluate("document.querySelector('cnn-pixel-inspector').pixel") == [20]
     assert page.url == shell.as_uri()
 

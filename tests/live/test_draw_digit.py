@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import playing
 from cnnviz import live
 from cnnviz.activations import record_activations
 from cnnviz.datasets import mnist_tensors
@@ -72,10 +73,10 @@ def figure(digits):
 def after(page, state=None):
     """Set a state; return the picture, the probabilities, and the whole state."""
     found = page.evaluate(
-        """([tag, state]) => {
+        """async ([tag, state]) => {
             const figure = document.querySelector(tag);
             if (state) figure.state = state;
-            figure.draw();
+            await figure.drawn;
             const { picture: { data }, probabilities } = figure;
             return [Array.from(data), probabilities, figure.state];
         }""",
@@ -355,8 +356,7 @@ def test_probabilities_are_shown_in_numbers_and_bars(open_figure, figure):
             width = cell.evaluate("e => parseFloat(getComputedStyle(e).backgroundSize)")
             assert width == pytest.approx(share, abs=0.06)
     best = int(np.argmax(probabilities["CNN"]))
-    page.wait_for_timeout(200)
-    assert f"CNN: {best}" in page.locator("footer output").inner_text()
+    playing.said(page, f"CNN: {best}")
 
 
 # Pointing.
@@ -374,16 +374,14 @@ def test_a_unit_shows_what_it_saw(open_figure, figure):
         maps.focus()
         for key in ("Shift+ArrowRight", "ArrowDown", "ArrowLeft"):
             page.keyboard.press(key)
-        page.wait_for_timeout(300)
         shown, column = divmod(9, outputs[name].shape[-1])
         (size, _), *_ = fields[name]
         top, left = np.array(fields[name].start) + np.multiply(
             fields[name].stride, (1, column)
         )
-        said = page.locator("footer output").inner_text()
-        assert said.startswith(f"{name}, map {shown}, row 1, column {column}: ")
+        playing.said(page, f"{name}, map {shown}, row 1, column {column}: ")
         seen = f"rows {top}–{top + size - 1}, columns {left}–{left + size - 1}."
-        assert said.endswith("It saw " + seen)
+        playing.said(page, "It saw " + seen)
         style = page.locator(".seen .saw").evaluate(
             "({ style }) => [style.top, style.left, style.height].map(parseFloat)"
         )
@@ -403,8 +401,7 @@ def test_the_address_keeps_all_and_reset_forgets_it(open_figure, figure):
     page.mouse.move(*pad_point(page, 19, 24), steps=5)
     page.mouse.up()
     seen, _, state = after(page)
-    page.wait_for_timeout(400)
-    fragment = "#" + page.url.split("#")[1]
+    fragment = playing.address(page)
     assert "strokes=P9" in unquote_plus(fragment)
     again = open_figure(figure, fragment)
     seen_again, _, state_again = after(again)
@@ -417,7 +414,6 @@ def test_the_address_keeps_all_and_reset_forgets_it(open_figure, figure):
 
 def test_a_link_to_a_blank_picture_is_blank(open_figure, figure):
     page = open_figure(figure, "#draw-digit?digit=blank")
-    page.wait_for_timeout(100)
     assert after(page)[1] is None
     assert "no ink" in page.get_by_role("alert").inner_text()
 
@@ -430,13 +426,10 @@ DAMAGED = [
 
 def test_a_damaged_address_is_told_and_the_figure_works(open_figure, figure, digits):
     page = open_figure(figure, f"#draw-digit?{DAMAGED[0]}")
-    for settings in DAMAGED:
-        page.evaluate(
-            "settings => (location.hash = `draw-digit?${settings}`)", settings
-        )
-        page.wait_for_timeout(50)
+    for settings in [*DAMAGED[1:], DAMAGED[0]]:
         assert "Not all of the link" in page.get_by_role("alert").inner_text()
         np.testing.assert_array_equal(after(page)[0], digits[0][0, 0])
+        playing.follow(page, settings)
 
 
 ODD = [

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import playing
 from cnnviz import live
 from cnnviz.datasets import mnist_tensors
 from cnnviz.kernels import EMBOSS, KERNELS, SOBEL_X
@@ -38,23 +39,18 @@ def learn(pictures, target, steps, learning_rate=1.0, batch=20, seed=0):
 
 
 def learned(page, step):
-    page.get_by_text(f"Step {step}:").first.wait_for()
-    answer = page.evaluate(
-        f"""(({{kernel, loss}}) => ({{kernel: Array.from(kernel.data), loss}}))
-        (document.querySelector('{TAG}').learned)"""
+    playing.said(page, f"Step {step}:")
+    answer = playing.ask(
+        page, "({learned: {kernel, loss}}) => ({kernel: Array.from(kernel.data), loss})"
     )
     return np.array(answer["kernel"]), answer["loss"]
-
-
-def set_state(page, **state):
-    page.evaluate(f"s => {{ document.querySelector('{TAG}').state = s }}", state)
 
 
 def test_five_hundred_steps_are_torch_s(open_figure, digits):
     page = open_figure(live.learn_kernel(digits))
     kernels, losses = learn(digits, SOBEL_X, 500)
     for step in (0, 1, 3, 10, 30, 100, 500, 30):
-        set_state(page, step=step)
+        playing.put(page, step=step)
         kernel, loss = learned(page, step)
         np.testing.assert_allclose(kernel, kernels[step], atol=1e-4)
         assert loss == pytest.approx(losses[step], rel=1e-3)
@@ -70,7 +66,7 @@ def test_other_settings_are_torch_s(open_figure, digits, target, rate, batch, se
     page.get_by_label("learning rate").fill(str(rate))
     page.get_by_label("batch").fill(str(batch))
     page.get_by_label("seed").fill(str(seed))
-    set_state(page, step=60)
+    playing.put(page, step=60)
     kernels, losses = learn(digits, KERNELS[target], 60, rate, batch, seed)
     kernel, loss = learned(page, 60)
     np.testing.assert_allclose(kernel, kernels[60], atol=1e-4)
@@ -97,11 +93,11 @@ def test_a_rate_that_is_too_large_is_told_and_stops(open_figure, digits, rate, s
     fragment = f"#learn-kernel?learning_rate={rate}&step={steps}"
     page = open_figure(live.learn_kernel(digits), fragment)
     page.get_by_text("has grown without bounds").wait_for()
-    shown = page.evaluate(f"document.querySelector('{TAG}').learned.loss")
+    shown = playing.ask(page, "(figure) => figure.learned.loss")
     losses = np.array(learn(digits, SOBEL_X, steps, rate)[1])
     stop = np.argmax(losses > 1e6)
     assert shown == pytest.approx(losses[stop], rel=1e-3)
-    assert page.get_by_text(f"Step {stop}:").first.is_visible()
+    playing.said(page, f"Step {stop}:")
     assert "NaN" not in page.locator(TAG).inner_text()
     page.get_by_label("learning rate").fill("1")
     learned(page, steps)
@@ -115,7 +111,7 @@ def test_play_stops_where_the_loss_has_grown(open_figure, digits):
     page.get_by_role("button", name="play").click()
     page.get_by_text("has grown without bounds").wait_for()
     page.get_by_role("button", name="play").wait_for()
-    assert page.evaluate(f"document.querySelector('{TAG}').state.step") < 20
+    assert playing.state(page)["step"] < 20
 
 
 def test_play_learns_to_the_last_step_and_starts_again(open_figure, digits):
@@ -123,7 +119,7 @@ def test_play_learns_to_the_last_step_and_starts_again(open_figure, digits):
     page.get_by_role("button", name="play").click()
     page.get_by_role("button", name="play").wait_for()
     learned(page, 6)
-    set_state(page, speed=1)
+    playing.put(page, speed=1)
     page.get_by_role("button", name="play").click()
     learned(page, 0)
 
@@ -141,9 +137,9 @@ def test_keys_step_and_the_address_and_reset_know_it(open_figure, digits):
     slider.press("ArrowRight")
     slider.press("ArrowRight")
     learned(page, 7)
-    page.wait_for_timeout(400)
-    assert "step=7" in page.url
-    assert "seed=2" in page.url
+    address = playing.address(page)
+    assert "step=7" in address
+    assert "seed=2" in address
     page.get_by_role("button", name="reset").click()
     kernel, _ = learned(page, 0)
     np.testing.assert_allclose(kernel, learn(digits, SOBEL_X, 0)[0][0], atol=1e-7)
@@ -160,15 +156,15 @@ def test_a_damaged_address_is_told_and_the_figure_works(open_figure, digits):
         ("seed=10", "from 0 to 9"),
         ("step=501", "step can't be 501"),
     ):
-        page.evaluate("hash => { location.hash = hash }", f"learn-kernel?{fragment}")
-        page.get_by_text(message).wait_for()
+        playing.follow(page, fragment)
+        assert message in playing.message(page)
     page.get_by_label("step", exact=True).press("ArrowRight")
     learned(page, 1)
 
 
 def test_pictures_that_say_nothing_teach_nothing(open_figure):
     page = open_figure(live.learn_kernel(np.zeros((2, 5, 5), np.uint8)))
-    set_state(page, step=20)
+    playing.put(page, step=20)
     kernel, loss = learned(page, 20)
     assert loss == 0
     np.testing.assert_allclose(kernel, learn(torch.zeros(1, 1, 5, 5), SOBEL_X, 0)[0][0])

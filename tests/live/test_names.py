@@ -115,8 +115,8 @@ def test_names_change_nothing_of_the_html(make, name, tmp_path):
 LOAD = """async ([tag, html]) => {
   document.body.innerHTML = html;
   const figure = document.querySelector(tag);
-  await Promise.race([figure.ready, new Promise((done) => setTimeout(done, 5000))]);
-  figure.draw();
+  await figure.ready;
+  await figure.drawn;
   const parts = [...figure.shadowRoot.querySelectorAll("*")];
   return {
     elements: parts.map((part) => part.localName),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import playing
 from cnnviz import live
 from cnnviz.datasets import dog
 
@@ -13,8 +14,7 @@ COLOUR = dog()[100:140, 200:260]
 
 
 def pixel(page):
-    page.wait_for_timeout(50)
-    return page.evaluate(f"document.querySelector('{TAG}').pixel")
+    return playing.ask(page, "(figure) => figure.pixel")
 
 
 def test_every_pixel_is_the_array_s(open_figure):

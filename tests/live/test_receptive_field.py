@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet18
 
+import playing
 from cnnviz import live
 from cnnviz.geometry import receptive_field
 from cnnviz.models import CNN
@@ -66,15 +67,17 @@ def generated(count, seed):
 def tell(page, settings):
     """Put the figure into each of the states, and return what it then says."""
     return page.evaluate(
-        """([tag, settings]) => {
+        """async ([tag, settings]) => {
           const figure = document.querySelector(tag);
-          return settings.map((state) => {
+          const told = [];
+          for (const state of settings) {
             figure.state = state;
-            figure.draw();
+            await figure.drawn;
             const { layers, sees, seenBy } = figure;
-            const message = figure.shadowRoot.querySelector(".message").textContent;
-            return { layers, sees, seenBy, message };
-          });
+            const message = figure.find(".message").textContent;
+            told.push({ layers, sees, seenBy, message });
+          }
+          return told;
         }""",
         [TAG, settings],
     )
@@ -230,20 +233,20 @@ def test_networks_become_lists_with_the_same_fields(open_figure):
         ),
     ):
         page.get_by_label("example").select_option(name)
-        page.wait_for_timeout(50)
+        playing.drawn(page)
         assert page.get_by_role("textbox", name="layers").input_value() == lists[name]
         (told,) = tell(page, [{}])
-        assert len(told["layers"]) - 1 == max(layers.values()) == state(page)["layer"]
+        assert (
+            len(told["layers"]) - 1
+            == max(layers.values())
+            == playing.state(page)["layer"]
+        )
         fields = receptive_field(net, shape)
         for layer, number in layers.items():
             shown = told["layers"][number]
             assert (shown["field"],) * 2 == fields[layer].size
             assert (shown["stride"],) * 2 == fields[layer].stride
             assert (shown["start"],) * 2 == fields[layer].start
-
-
-def state(page):
-    return page.evaluate("tag => document.querySelector(tag).state", TAG)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +307,7 @@ def test_a_list_is_typed(open_figure):
     page = open_figure(live.receptive_field(LIST, IMAGE))
     page.get_by_role("textbox", name="layers").fill("Conv 5\n pool 3  stride 1 ,conv 2")
     page.get_by_label("layer", exact=True).fill("2")
-    page.wait_for_timeout(50)
+    playing.drawn(page)
     rows = page.locator("tbody tr").all_inner_texts()
     assert [row.split() for row in rows] == [
         ["0", "picture", "17×23", "1", "1", "0"],
@@ -313,7 +316,6 @@ def test_a_list_is_typed(open_figure):
         ["3", "conv", "2", "10×16", "8", "1", "0"],
     ]
     page.get_by_label("layer", exact=True).fill("")
-    page.wait_for_timeout(50)
     alert = page.get_by_role("alert").inner_text()
     assert "layer must be a whole number from 1 to 100, got no number" in alert
 
@@ -324,22 +326,17 @@ def test_pointing_by_touch_and_keys_on_both_pictures(open_figure):
     box = picture.bounding_box()
     cell = box["width"] / 23
     picture.tap(position={"x": 4.5 * cell, "y": 10.5 * cell})
-    assert state(page)["at"] == "10,4"
+    assert playing.state(page)["at"] == "10,4"
     picture.press("ArrowRight")
     picture.press("Shift+ArrowUp")
-    page.wait_for_timeout(50)
-    assert state(page)["at"] == "0,5"
+    assert playing.state(page)["at"] == "0,5"
     cell = units.bounding_box()["width"] / 10
     units.tap(position={"x": 6.5 * cell, "y": 3.5 * cell})
-    page.wait_for_timeout(50)
     assert tell(page, [{}])[0]["sees"] == "[6:10, 12:16]"
     units.press("ArrowDown")
     units.press("ArrowRight")
-    page.wait_for_timeout(50)
     assert tell(page, [{}])[0]["sees"] == "[8:12, 14:18]"
-    page.wait_for_timeout(300)
-    text = page.locator("footer output").inner_text()
-    assert text.startswith("Unit [4,7] of pool 2 sees pixels [8:12, 14:18].")
+    playing.said(page, "Unit [4,7] of pool 2 sees pixels [8:12, 14:18].")
 
 
 def test_the_address_keeps_the_state_and_reset_forgets_it(open_figure):
@@ -347,11 +344,11 @@ def test_the_address_keeps_the_state_and_reset_forgets_it(open_figure):
     page = open_figure(figure, "#receptive-field?list=conv+5,+conv+5&layer=1&at=2,2")
     assert tell(page, [{}])[0]["sees"] == "[0:5, 0:5]"
     page.get_by_label("layer", exact=True).fill("2")
-    page.wait_for_function("() => location.hash.includes('layer=2')")
+    assert "layer=2" in playing.address(page)
     page.get_by_role("button", name="reset").click()
-    page.wait_for_timeout(50)
+    playing.drawn(page)
     assert page.get_by_role("textbox", name="layers").input_value() == LIST
-    assert state(page)["at"] == "8,11"
+    assert playing.state(page)["at"] == "8,11"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import playing
 from cnnviz import live
 from cnnviz.training import History, evaluate, fit
 
@@ -50,21 +51,10 @@ def answers(models, name, step):
     return evaluate(model, DIGITS, LABELS)
 
 
-def show(page, **state):
-    page.evaluate(
-        """([tag, state]) => new Promise((done) => {
-          const figure = document.querySelector(tag);
-          figure.addEventListener("cnn-change", done, { once: true });
-          figure.state = state;
-        }).then(() => true)""",
-        [TAG, state],
-    )
-
-
 def test_each_step_shows_what_evaluate_gives(open_figure, models, figure):
     page = open_figure(figure)
     for number, step in enumerate(STEPS):
-        show(page, checkpoint=number)
+        playing.put(page, checkpoint=number)
         assert page.locator("b").inner_text() == str(step)
         panels = page.locator(".panels > *")
         assert panels.count() == len(models)
@@ -100,7 +90,7 @@ def test_examples_are_digits_of_the_cell_in_sixteen_shades(open_figure, models, 
     answer = answers(models, "dense", 0)
     errors = answer.confusion_matrix.fill_diagonal_(0)
     true, said = divmod(errors.argmax().item(), 4)
-    show(page, cell=f"{true},{said}")
+    playing.put(page, cell=f"{true},{said}")
     panel = page.locator(".panels > *").first
     text = f"dense, true {true}, answer {said}: {errors.max()}"
     assert panel.locator("p").inner_text() == text
@@ -119,7 +109,7 @@ def test_examples_are_digits_of_the_cell_in_sixteen_shades(open_figure, models, 
 def test_doubtful_digits_are_the_least_of_all(open_figure, models, figure, choice):
     page = open_figure(figure)
     for number, step in enumerate(STEPS):
-        show(page, checkpoint=number, doubts=f"{choice} at this step")
+        playing.put(page, checkpoint=number, doubts=f"{choice} at this step")
         both = [answers(models, name, step) for name in models]
         if choice == "least sure":
             score = sum(answer.probabilities.amax(dim=1) for answer in both)
@@ -142,7 +132,7 @@ def test_digits_of_the_end_stay_while_their_answers_change(open_figure, figure):
     page = open_figure(figure)
     cards = []
     for number in range(3):
-        show(page, checkpoint=number, doubts="most wrong in the end")
+        playing.put(page, checkpoint=number, doubts="most wrong in the end")
         cards.append(page.locator(".digits > *").all_inner_texts())
     labels = [[card.strip().split("\n")[0] for card in step] for step in cards]
     assert labels[0] == labels[1] == labels[2]
@@ -154,10 +144,8 @@ def test_the_slider_goes_by_keyboard(open_figure, figure):
     slider = page.get_by_role("slider")
     slider.focus()
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function(
-        "tag => document.querySelector(tag).state.checkpoint === 1", arg=TAG
-    )
-    page.wait_for_timeout(50)
+    playing.wait_until(page, "({state}) => state.checkpoint === 1")
+    playing.drawn(page)
     assert page.locator("b").inner_text() == "2"
     assert slider.get_attribute("aria-valuetext") == "2"
 
@@ -169,30 +157,22 @@ def test_cells_are_chosen_by_arrow_keys_and_by_touch(open_figure, figure):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(50)
-    assert state(page)["cell"] == "2,3"
+    playing.drawn(page)
+    assert playing.state(page)["cell"] == "2,3"
     box = table.bounding_box()
     cell = box["width"] / 5
     table.tap(position={"x": 1.5 * cell, "y": 4.5 * cell})
-    assert state(page)["cell"] == "3,0"
+    assert playing.state(page)["cell"] == "3,0"
     table.tap(position={"x": 0.5 * cell, "y": 0.5 * cell})
-    assert state(page)["cell"] == "0,0"
-
-
-def state(page):
-    return page.evaluate("tag => document.querySelector(tag).state", TAG)
+    assert playing.state(page)["cell"] == "0,0"
 
 
 def test_play_starts_again_from_the_end_and_stops_there(open_figure, figure):
     page = open_figure(figure)
     button = page.get_by_role("button", name="play")
     button.click()
-    page.wait_for_function(
-        "tag => document.querySelector(tag).state.checkpoint === 0", arg=TAG
-    )
-    page.wait_for_function(
-        "tag => document.querySelector(tag).state.checkpoint === 2", arg=TAG
-    )
+    playing.wait_until(page, "({state}) => state.checkpoint === 0")
+    playing.wait_until(page, "({state}) => state.checkpoint === 2")
     button.wait_for()
     assert button.get_attribute("aria-pressed") == "false"
 
@@ -200,8 +180,8 @@ def test_play_starts_again_from_the_end_and_stops_there(open_figure, figure):
 def test_with_reduced_motion_play_is_one_step(open_figure, figure):
     page = open_figure(figure, "#training-steps?checkpoint=0", reduced_motion="reduce")
     page.get_by_role("button", name="step", exact=True).click()
-    page.wait_for_timeout(50)
-    assert state(page)["checkpoint"] == 1
+    playing.drawn(page)
+    assert playing.state(page)["checkpoint"] == 1
 
 
 def test_the_address_keeps_the_state_and_reset_forgets_it(open_figure, figure):
@@ -213,11 +193,11 @@ def test_the_address_keeps_the_state_and_reset_forgets_it(open_figure, figure):
         .startswith("dense, true 3, answer 2:")
     )
     page.get_by_role("slider").press("ArrowLeft")
-    page.wait_for_function("() => location.hash.includes('checkpoint=0')")
+    assert "checkpoint=0" in playing.address(page)
     page.get_by_role("button", name="reset").click()
-    page.wait_for_timeout(50)
+    playing.drawn(page)
     assert page.locator("b").inner_text() == "9"
-    assert state(page)["cell"] == figure.settings["cell"]
+    assert playing.state(page)["cell"] == figure.settings["cell"]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +216,7 @@ def test_a_damaged_address_is_told_and_the_figure_works(
     page = open_figure(figure, f"#training-steps?{fragment}")
     assert message in page.get_by_role("alert").inner_text()
     assert page.locator("b").inner_text() == "9"
-    show(page, checkpoint=0)
+    playing.put(page, checkpoint=0)
     assert page.locator(".message").text_content() == ""
 
 

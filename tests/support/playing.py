@@ -36,6 +36,17 @@ def state(page):
     return ask(page, "(figure) => figure.state")
 
 
+def wait_until(page, condition):
+    """Wait until a function of the figure returns something true, and it is drawn."""
+    page.wait_for_function(f"() => ({condition})({FIGURE})")
+    drawn(page)
+
+
+def said(page, text):
+    """Wait until the figure says a text, which it does at most every 150 ms."""
+    page.locator("footer output", has_text=text).wait_for()
+
+
 def message(page):
     """Return what the figure tells the reader, or nothing."""
     return ask(page, "(figure) => figure.find('.message').textContent")
@@ -53,7 +64,8 @@ def follow(page, settings):
     drawn(page)
 
 
-def address(page, part):
-    """Wait until the address holds something; return what stands behind its ``#``."""
-    page.wait_for_function("(part) => location.hash.includes(part)", arg=part)
+def address(page):
+    """Wait until the address keeps all that was changed; return its ``#`` and on."""
+    drawn(page)
+    page.wait_for_function(f"() => location.hash === ({FIGURE}).link")
     return page.evaluate("location.hash")
