@@ -6,6 +6,7 @@ and measure what the units of any model's layers depend on.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Literal, NamedTuple, overload
 
 import torch
@@ -23,7 +24,7 @@ from cnnviz._probing import (
     watched,
 )
 from cnnviz._validation import as_array, as_integer, describe, invalid, one_of
-from cnnviz._windows import WindowTracker
+from cnnviz._windows import Unknown, WindowTracker, grids_of
 
 if TYPE_CHECKING:
     from cnnviz._types import Floats, Integer, Sizes
@@ -80,7 +81,7 @@ def output_size(size, kernel_size, stride=1, padding=0, dilation=1, ceil_mode=Fa
     kernel_size : int or pair of int
         The size of the window.
     stride : int or pair of int, default 1
-        The step from one window to the next.
+        The distance from one window to the next.
     padding : int, pair of int, "same" or "valid", default 0
         Pixels put on both sides. "valid" is none; "same" keeps the size, and takes
         stride 1 only, as in `torch.nn.functional.conv2d`.
@@ -155,19 +156,31 @@ def _count_windows(length, kernel, stride, padding, dilation, ceil_mode):
     return count
 
 
-class ReceptiveField(NamedTuple):
-    """The windows of input pixels that the units of a layer see, as (y, x) pairs.
-
-    The unit in row ``r`` and column ``c`` sees `size` pixels from
-    ``start + (r, c) * stride`` on.
-    """
+class _Grid(NamedTuple):
+    """Three numbers along y, and three along x."""
 
     size: tuple[int, int]
     """Height and width of a window in pixels, the part in the padding included."""
     stride: tuple[int, int]
-    """Pixels from one unit's window to the next; 0 where all units see the same."""
+    """Pixels from one unit's window to the next; 0 where there is no such number."""
     start: tuple[int, int]
     """The first pixel of the first unit's window, negative in the padding."""
+
+
+class ReceptiveField(_Grid):
+    """The windows of input pixels that the units of a layer see, as (y, x) pairs.
+
+    The unit in row ``r`` and column ``c`` sees `size` pixels from
+    ``start + (r, c) * stride`` on, and of these what is in the image. Where flipping
+    has turned the units round, `stride` is negative.
+
+    Along an axis whose `stride` is 0, all units see the same pixels, or their windows
+    make no such grid (after upsampling, for one). Then `size` is that of the largest
+    window without padding, `start` the first unit's, and `window` has those of all.
+    """
+
+    _seen = None
+    """What each unit sees, where the field is that of a model."""
 
     def window(
         self, row: Integer, column: Integer, image_size: Sizes | None = None
@@ -184,23 +197,44 @@ class ReceptiveField(NamedTuple):
         Returns
         -------
         top, left, bottom, right : int
-            The window is ``image[top:bottom, left:right]``.
+            The window is ``image[top:bottom, left:right]``. With `image_size`, it is
+            the smallest that holds all pixels on which the unit depends, and empty,
+            0, 0, 0, 0, where the unit sees nothing but padding.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is not an integer or negative.
+            If an argument is not an integer or negative, the map has no such unit, or
+            `image_size` isn't that of the image for which `receptive_field` was called:
+            for another, the windows at the border are others.
         """
         place = as_integer(row, "row", 0), as_integer(column, "column", 0)
-        first = [
-            s + i * d for s, i, d in zip(self.start, place, self.stride, strict=True)
-        ]
-        last = [f + n for f, n in zip(first, self.size, strict=True)]
-        if image_size is not None:
-            limits = _pair(image_size, "image_size", 1)
-            first = [min(max(f, 0), n) for f, n in zip(first, limits, strict=True)]
-            last = [min(max(f, 0), n) for f, n in zip(last, limits, strict=True)]
-        return *first, *last
+        limits = None if image_size is None else _pair(image_size, "image_size", 1)
+        if self._seen is not None:
+            self._check(place, limits)
+        spans = [self._span(axis, place, limits) for axis in (0, 1)]
+        return *(first for first, _ in spans), *(stop for _, stop in spans)
+
+    def _check(self, place, limits):
+        """Refuse what the model doesn't have."""
+        for name, index, count in zip(
+            ("row", "column"), place, self._seen.units, strict=True
+        ):
+            if count is not None and index >= count:
+                raise invalid(name, f"below {count}, which the map has", index)
+        if limits not in (None, self._seen.image_size):
+            expected = f"{self._seen.image_size}, for which the windows are known"
+            raise invalid("image_size", expected, limits)
+
+    def _span(self, axis, place, limits):
+        """Return the first pixel along an axis and the one behind the last."""
+        if self._seen is not None and (limits or not self.stride[axis]):
+            table = self._seen.windows[axis]
+            at = [min(i, n - 1) for i, n in zip(place, table.shape[1:], strict=True)]
+            return tuple(map(int, table[:, *at]))
+        first = self.start[axis] + place[axis] * self.stride[axis]
+        span = first, first + self.size[axis]
+        return span if limits is None else [min(max(i, 0), limits[axis]) for i in span]
 
 
 def receptive_field(model: nn.Module, input_shape: Sizes) -> dict[str, ReceptiveField]:
@@ -209,10 +243,10 @@ def receptive_field(model: nn.Module, input_shape: Sizes) -> dict[str, Receptive
     Parameters
     ----------
     model : torch.nn.Module
-        Any network of convolutions, pooling, fully connected layers and functions of
-        single elements, in a row or in branches that meet by adding, multiplying or
-        concatenating. It runs once, on zeros, in evaluation mode, and is left as it
-        was.
+        Any network of convolutions, transposed ones too, pooling, upsampling, fully
+        connected layers, attention, functions of single elements, and operations that
+        only move elements, in a row or in branches. It runs once, on zeros, in
+        evaluation mode, and is left as it was.
     input_shape : tuple of int
         The shape ``(C, H, W)`` of an image.
 
@@ -223,27 +257,33 @@ def receptive_field(model: nn.Module, input_shape: Sizes) -> dict[str, Receptive
         `cnnviz.activations.record_activations`. What doesn't depend on the image is
         left out.
 
+    Warns
+    -----
+    UserWarning
+        If layers are left out because an operation before or in them can't be followed
+        (recurrent layers, deformable convolution, numbers that are read from tensors,
+        …). It names the first one and its layer.
+
     Raises
     ------
     TypeError
         If `model` is not a module or `input_shape` not a tuple of integers.
     ValueError
-        If the model fails on such an image, or uses an operation whose windows are
-        not known here (transposed convolution, interpolation, flipping, …), or has
-        layers that are not initialised, scripted or traced.
+        If the model fails on such an image, or no layer that depends on it can be
+        followed, or layers are not initialised, scripted or traced.
 
     Notes
     -----
     A window is the smallest rectangle that holds all pixels on which the unit depends
     by the network's wiring, whatever the weights. Where the branches of a network
-    meet, it holds the windows of all of them.
+    meet, it holds the windows of all of them; of units that differ in their channel
+    alone, it holds those of all channels. Gradients would not serve: they vanish where
+    a ReLU is dead or another unit is the maximum, and need a backward run a unit.
 
-    All units share one window, which ends at the image's border, where there are no
-    rows and columns any more (global pooling, fully connected layers); where each sees
-    the whole map, as after squeeze-and-excitation or statistics over the map (group
-    and instance normalisation); and where their windows make no regular grid, as in
-    adaptive pooling from 9 to 7, or in attention between the units of one part of the
-    map.
+    Rows and columns are the last two dimensions of a layer's output. They are others
+    where the windows move with these, as in maps with the channels last. Where no
+    dimension counts rows or columns any more (global pooling, fully connected layers,
+    sequences of patches), all units share the window that holds all of theirs.
 
     References
     ----------
@@ -264,18 +304,45 @@ def receptive_field(model: nn.Module, input_shape: Sizes) -> dict[str, Receptive
     shape = as_input_shape(input_shape, "the shape (C, H, W) of an image", ndim=3)
     image = blank_input(model, shape)
     tracker = WindowTracker(image)
-    fields = {}
+    outputs = {}
 
     def note(name, module, output):
         """Keep the windows of each tensor in a layer's output."""
         for part, tensor in tensors_in(name, output):
-            if grids := tracker.grids(tensor):
-                sizes, strides, starts, *_ = zip(*grids, strict=True)
-                fields[part] = ReceptiveField(sizes, strides, starts)
+            outputs[part] = tracker.axes(tensor), tensor.shape
 
-    with watched(layers_of(model), note), tracker:
+    layers = layers_of(model)
+    with tracker.naming(layers), watched(layers, note), tracker:
         run(model, image)
+
+    known = {}
+    fields, left_out = {}, {}
+    for part, (axes, size) in outputs.items():
+        if isinstance(axes, Unknown):
+            left_out[part] = axes
+        elif axes:
+            key = *map(id, axes), size
+            if key not in known:
+                known[key] = grids_of(axes, size, shape[1:])
+            if known[key]:
+                *grid, seen = known[key]
+                fields[part] = ReceptiveField(*grid)
+                fields[part]._seen = seen
+    if left_out:
+        _tell_what_is_left_out(left_out, fields)
     return fields
+
+
+def _tell_what_is_left_out(left_out, fields):
+    """Warn about layers that were not followed; refuse where there are no others."""
+    (first, cause), *others = left_out.items()
+    got = f"{cause.operation} in layer {cause.layer!r}"
+    if not fields:
+        expected = "built of operations whose windows are known"
+        raise invalid("model", expected, got)
+    more = f" and {len(others)} more" if others else ""
+    message = f"left out are {first!r}{more}, whose windows are not known, after {got}"
+    warnings.warn(message, stacklevel=3)
 
 
 def effective_receptive_field(model: nn.Module, x: torch.Tensor, layer: str) -> Floats:
@@ -328,7 +395,8 @@ def effective_receptive_field(model: nn.Module, x: torch.Tensor, layer: str) -> 
         expected = "a floating-point tensor (N, C, H, W)"
         raise invalid("x", expected, describe(x), TypeError)
     as_array(x, "x", 4, "images (N, C, H, W)")
-    pixels = x.detach().requires_grad_()
+    with torch.inference_mode(False):
+        pixels = x.detach().clone().requires_grad_()
     centres = {}
 
     def note(name, module, output):

@@ -166,7 +166,7 @@ def test_windows_are_what_units_see(name):
     model = positive(model)
     for layer in {inside[0], inside[len(inside) // 2], inside[-1]}:
         output, pixels = output_and_pixels(model, shape, layer)
-        assert check_units(fields[layer], output, pixels)
+        check_units(fields[layer], output, pixels, most=3)
     output, pixels = output_and_pixels(model, shape)
     assert box_of_all(output, pixels) == fields["output"].window(0, 0)
 
