@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 
-from cnnviz._validation import as_array, as_titles, describe, invalid
-from cnnviz.plotting._numbers import write_values
+from cnnviz._validation import as_array, as_integer, as_titles, describe, invalid
+from cnnviz.plotting._numbers import shortest, write_values
 from cnnviz.plotting._style import (
     COLORS,
     LABEL,
@@ -19,6 +19,7 @@ from cnnviz.plotting._style import (
     frame,
     legend,
     new_axes,
+    text_width,
 )
 
 if TYPE_CHECKING:
@@ -27,9 +28,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-    from cnnviz._types import ArraysByName
+    from cnnviz._types import ArraysByName, Integer
 
 __all__ = ["plot_confusion_matrix", "plot_probabilities"]
+
+_LINE = 1.2 * TICK / 72  # inches that a class needs for its name
+_LONGEST_NAME = 2  # inches
+_FEW = 15  # classes in a small figure
+_HEIGHT = 2.6  # inches of a diagram of bars
 
 
 def plot_confusion_matrix(
@@ -38,22 +44,30 @@ def plot_confusion_matrix(
     *,
     title: str | None = None,
     labels: Sequence[str] | None = None,
+    top: Integer | None = None,
 ) -> Axes:
     """Show which classes are taken for which.
 
     Only the errors are coloured: the right answers, on the diagonal, are so many more
-    that they would leave no colours for the rest. All counts but zeros are written in.
+    that they would leave no colours for the rest. Numbers that don't round to 0 are
+    written in where they can be read. Names wider than their cells are turned, and
+    long ones are cut.
 
     Parameters
     ----------
     matrix : array_like or torch.Tensor, shape (K, K)
-        Counts: row true class, column predicted class.
+        Counts, or shares as in a normalised matrix: row true class, column predicted
+        class.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
     title : str, optional
         The title over the matrix.
     labels : sequence of str, optional
         The names of the classes; by default 0, 1, ….
+    top : int, optional
+        How many classes to show: those with the largest single errors, in the order of
+        the matrix. By default as many as have room for their names, some 40 in a
+        figure of its own. A line below says where some are left out.
 
     Returns
     -------
@@ -62,7 +76,8 @@ def plot_confusion_matrix(
     Raises
     ------
     TypeError, ValueError
-        If `matrix` is not a square of counts, or labels do not match in number.
+        If `matrix` is not a square of numbers of at least 0, labels do not match in
+        number, or `top` classes have no room.
 
     Examples
     --------
@@ -70,31 +85,36 @@ def plot_confusion_matrix(
     >>> ax.images[0].get_clim()
     (0.0, 10.0)
     """
-    words = "a square matrix of counts (K, K)"
+    words = "a square matrix (K, K) of counts or shares"
     matrix = as_array(matrix, "matrix", 2, words)
-    if matrix.shape[0] != matrix.shape[1]:
+    count = len(matrix)
+    if matrix.shape[1] != count:
         raise invalid("matrix", words, describe(matrix))
-    if matrix.min() < 0 or (matrix != np.round(matrix)).any():
-        raise invalid("matrix", words, "negative or broken numbers")
-    matrix = matrix.astype(np.int64)
-    labels = as_titles(
-        range(len(matrix)) if labels is None else labels, len(matrix), "labels"
-    )
-    diagonal = np.eye(len(matrix), dtype=bool)
-    ax = new_axes(ax, (5.4, 5.4))
+    if matrix.min() < 0:
+        raise invalid("matrix", f"{words} of at least 0", f"{matrix.min():g}")
+    labels = _as_names(labels, count)
+    side = 5.4 if count <= _FEW and _longest(labels) <= 1 else WIDTH
+    ax = new_axes(ax, (side, side))
+    room = min(_inches(ax)) - _longest(labels)
+    errors = np.where(np.eye(count, dtype=bool), 0, matrix)
+    worst = np.maximum(errors, errors.T).max(axis=0)
+    chosen = np.sort(_largest(worst, _fitting(top, count, room)))
+    matrix, errors = (each[np.ix_(chosen, chosen)] for each in (matrix, errors))
     image = ax.imshow(
-        np.ma.masked_array(matrix, diagonal),
+        np.ma.masked_array(matrix, np.eye(len(chosen), dtype=bool)),
         cmap=mpl.colormaps["Oranges"].with_extremes(bad="#dddddd"),
         vmin=0,
-        vmax=float(matrix[~diagonal].max(initial=0)) or 1.0,
+        vmax=float(errors.max()) or 1.0,
         interpolation="nearest",
     )
-    write_values(image, matrix, lambda count: str(count or ""))
+    write_values(image, matrix, _write)
     frame(ax, title)
-    ax.set_xticks(range(len(matrix)), labels, fontsize=TICK, **VERBATIM)
-    ax.set_yticks(range(len(matrix)), labels, fontsize=TICK, **VERBATIM)
+    names = [labels[i] for i in chosen]
+    _name_classes(ax, names, room)
+    ax.set_yticks(range(len(chosen)), names, fontsize=TICK, **VERBATIM)
     ax.tick_params(length=0)
-    ax.set_xlabel("predicted", fontsize=LABEL)
+    note = _note(len(chosen), count, "most confused").replace(", ", ",\n")
+    ax.set_xlabel(f"predicted\n{note}".strip(), fontsize=LABEL)
     ax.set_ylabel("true", fontsize=LABEL)
     return ax
 
@@ -105,6 +125,7 @@ def plot_probabilities(
     *,
     labels: Sequence[str] | None = None,
     title: str | None = None,
+    top: Integer | None = None,
 ) -> Axes:
     """Draw the probabilities that a network gives to each class.
 
@@ -119,6 +140,10 @@ def plot_probabilities(
         The names of the classes; by default 0, 1, ….
     title : str, optional
         The title over the diagram.
+    top : int, optional
+        How many classes to show: the most probable ones, in falling order of the
+        larger probability. By default all in their order, or, where their names have
+        no room, the 10 most probable. A line below says where some are left out.
 
     Returns
     -------
@@ -128,8 +153,8 @@ def plot_probabilities(
     Raises
     ------
     TypeError, ValueError
-        If a vector does not hold probabilities, the vectors differ in length, or
-        labels do not match in number.
+        If a vector does not hold probabilities, the vectors differ in length, labels
+        do not match in number, or `top` classes have no room.
 
     Examples
     --------
@@ -139,30 +164,119 @@ def plot_probabilities(
     """
     named = isinstance(probabilities, dict)
     vectors = _as_probabilities(probabilities if named else {None: probabilities})
-    classes = len(next(iter(vectors.values())))
-    labels = as_titles(range(classes) if labels is None else labels, classes, "labels")
-    ax = new_axes(ax, (WIDTH, 2.6))
+    count = len(next(iter(vectors.values())))
+    labels = _as_names(labels, count)
+    figure_is_ours = ax is None
+    ax = new_axes(ax, (WIDTH, _HEIGHT))
+    room = _inches(ax)[0]
+    chosen = np.arange(count)
+    if top is not None or count > room / _LINE:
+        best = np.max(list(vectors.values()), axis=0)
+        chosen = _largest(best, _fitting(10 if top is None else top, count, room))
     width = 0.8 / len(vectors)
+    peaks = []
     for i, (name, vector) in enumerate(vectors.items()):
-        x = np.arange(classes) + (i - (len(vectors) - 1) / 2) * width
-        ax.bar(x, vector, width * 0.92, color=COLORS[i], label=name)
-        best = vector.argmax()
+        x = np.arange(len(chosen)) + (i - (len(vectors) - 1) / 2) * width
+        ax.bar(x, vector[chosen], width * 0.92, color=COLORS[i], label=name)
+        peaks += [
+            (vector.max(), x[k]) for k in np.nonzero(chosen == vector.argmax())[0]
+        ]
+    note = _note(len(chosen), count, "most probable")
+    finish(ax, title, note or None, "probability")
+    ax.set_ylim(0, 1.12)
+    ax.set_yticks([0, 0.5, 1])
+    longest = _name_classes(ax, [labels[i] for i in chosen], room)
+    if figure_is_ours:
+        ax.figure.set_figheight(_HEIGHT + longest)
+    _write_peaks(ax, sorted(peaks), room / len(chosen))
+    if named:
+        legend(ax)
+    return ax
+
+
+def _write_peaks(ax, peaks, cell):
+    """Write heights over bars at x, `cell` inches apart, none over another."""
+    before = None
+    for height, x in peaks:
+        text = f"{height:.2f}"
+        lift = 0
+        if before is not None:
+            apart = (x - before[1]) * cell, (height - before[0]) * _inches(ax)[1]
+            is_near = abs(apart[0]) < text_width(text, TICK) and apart[1] < _LINE
+            lift = 72 * _LINE * is_near
         ax.annotate(
-            f"{vector[best]:.2f}",
-            (x[best], vector[best]),
-            xytext=(0, 2),
+            text,
+            (x, height),
+            xytext=(0, 2 + lift),
             textcoords="offset points",
             ha="center",
             va="bottom",
             fontsize=TICK,
         )
-    finish(ax, title, ylabel="probability")
-    ax.set_ylim(0, 1.12)
-    ax.set_yticks([0, 0.5, 1])
-    ax.set_xticks(range(classes), labels, fontsize=TICK, **VERBATIM)
-    if named:
-        legend(ax)
-    return ax
+        before = height, x
+
+
+def _inches(ax):
+    """Return the width and height of `ax`, before a layout."""
+    extent = ax.get_window_extent()
+    return extent.width / ax.figure.dpi, extent.height / ax.figure.dpi
+
+
+def _as_names(labels, count):
+    """Return the names of classes, each in one line of at most `_LONGEST_NAME`."""
+    names = as_titles(range(count) if labels is None else labels, count, "labels")
+    names = [" ".join(name.split()) for name in names]
+    widths = [text_width(name, TICK) for name in names]
+    return [
+        f"{name[: int(len(name) * _LONGEST_NAME / width) - 1]}…"
+        if width > _LONGEST_NAME
+        else name
+        for name, width in zip(names, widths, strict=True)
+    ]
+
+
+def _longest(names):
+    """Return the inches that the longest name takes."""
+    return max(text_width(name, TICK) for name in names)
+
+
+def _name_classes(ax, names, room):
+    """Write names below the classes, upright where they would touch each other.
+
+    Return the inches that upright names need.
+    """
+    longest = _longest(names)
+    is_upright = longest > 0.95 * room / len(names)
+    style = {"fontsize": TICK, "rotation": 90 * is_upright, **VERBATIM}
+    ax.set_xticks(range(len(names)), names, **style)
+    return longest * is_upright
+
+
+def _fitting(top, count, room):
+    """Return how many of `count` classes to show in `room` inches."""
+    most = max(1, int(room / _LINE))
+    if top is None:
+        return min(count, most)
+    top = min(as_integer(top, "top", 1), count)
+    if top > most:
+        raise invalid("top", f"at most {most}, to be read in these axes", top)
+    return top
+
+
+def _largest(values, count):
+    """Return the indices of the largest values, these first."""
+    return np.argsort(-values.astype(np.float64), kind="stable")[:count]
+
+
+def _note(shown, count, which):
+    """Say which classes are shown, where some are not."""
+    return "" if shown == count else f"{shown} of {count:,} classes, the {which}"
+
+
+def _write(value):
+    """Write a count or a share, nothing for what rounds to 0."""
+    text = shortest(int(value) if value == int(value) else value)
+    return text if float(text) else ""
 
 
 def _as_probabilities(vectors):

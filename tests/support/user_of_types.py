@@ -183,7 +183,7 @@ axes: list[Axes] = [
     plot_pixel_values(images[0, 0], format=".1f"),
     plot_history({"loss": losses, "rate": ([1, 2], rates)}, ylabel="nats"),
     plot_history({"loss": torch.tensor(losses)}, xlabel=None),
-    plot_confusion_matrix(confusions, labels=list("0123456789")),
+    plot_confusion_matrix(confusions, labels=list("0123456789"), top=10),
     plot_shift_accuracy([[0.4, 0.7, 0.4], [0.8, 1.0, 0.8], [0.5, 0.7, 0.3]]),
     plot_probabilities(probabilities[0], labels=list("0123456789")),
     plot_probabilities({"CNN": probabilities[0], "MLP": np.full(10, 0.1)}),
