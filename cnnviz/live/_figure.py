@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnviz._files import write_whole
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
@@ -105,7 +107,7 @@ class LiveFigure:
             body=self._element(),
             scripts=self._code(),
         )
-        _write(path, page)
+        write_whole(Path(path), page.encode("utf-8"))
 
     def save_data(self, path: File) -> None:
         """Write the data as a script, which the element's attribute `src` can name.
@@ -122,7 +124,8 @@ class LiveFigure:
         OSError
             If it can't be written. What stood there before is kept.
         """
-        _write(path, f"cnnviz.provide({self.json()},{_json(self.settings)});\n")
+        data = f"cnnviz.provide({self.json()},{_json(self.settings)});\n"
+        write_whole(Path(path), data.encode("utf-8"))
 
     def _element(self, extra=""):
         """Return the element with its data inside."""
@@ -152,17 +155,6 @@ def _json(value):
     """Return a value as JSON that can stand in a script of a page."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
-
-
-def _write(path, text):
-    """Write a file as a whole or not at all."""
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        unfinished.write_text(text, "utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _policy(sources):

@@ -1,6 +1,7 @@
 """The core of the live figures, in a browser, against torch, OpenCV and numpy."""
 
 import base64
+import errno
 import gzip
 import json
 import re
@@ -204,14 +205,14 @@ def test_json_can_stand_in_a_script():
 def test_a_file_that_can_t_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "figure.html"
     path.write_text("old")
-    monkeypatch.setattr("pathlib.Path.write_text", _full_disk)
-    with pytest.raises(OSError, match="full"):
+    monkeypatch.setattr("pathlib.Path.write_bytes", _full_disk)
+    with pytest.raises(OSError, match=f"full: '{path}'"):
         SMALLEST.save(path)
     assert path.read_text() == "old"
 
 
 def _full_disk(*_):
-    raise OSError("the disk is full")
+    raise OSError(errno.ENOSPC, "the disk is full")
 
 
 def test_a_notebook_shows_the_figure_and_keeps_its_own_address(open_page, tmp_path):
