@@ -187,13 +187,19 @@ def tensors_in(name, value):
         yield from tensors_in(f"{name}[{key}]", part)
 
 
+def with_modes(model):
+    """Return the modules whose `training` says in which mode they are."""
+    modules = (module for _, module in modules_of(model))
+    return [module for module in modules if "training" not in module._modules]
+
+
 @contextmanager
 def evaluating(model):
     """Put every module into evaluation mode, and back into the mode it was in.
 
     Only the flags change: the `train` of some models does more, or refuses.
     """
-    modes = [(module, module.training) for module in _with_modes(model)]
+    modes = [(module, module.training) for module in with_modes(model)]
     try:
         set_evaluating(model)
         yield
@@ -204,14 +210,8 @@ def evaluating(model):
 
 def set_evaluating(model):
     """Put every module into evaluation mode."""
-    for module in _with_modes(model):
+    for module in with_modes(model):
         module.training = False
-
-
-def _with_modes(model):
-    """Return every module but those in which "training" is another module's name."""
-    every = (module for _, module in modules_of(model))
-    return [module for module in every if "training" not in module._modules]
 
 
 def as_input_shape(value, expected, ndim=None):

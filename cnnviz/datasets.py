@@ -1,27 +1,15 @@
-"""Real images without a network: the MNIST digits, a photo of a dog, your own files.
-
-The package carries MNIST compressed. `mnist` unpacks it on first use into the cache
-folder (see `cache_folder`) and from then on only checks that it is whole.
-"""
+"""Real images without a network: the MNIST digits, a photo of a dog, your own files."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import functools
 import gzip
-import hashlib
 import os
-import shutil
-import tempfile
-import uuid
 import warnings
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import platformdirs
 from PIL import Image, UnidentifiedImageError
 
 from cnnviz._decoding import decode
@@ -33,32 +21,15 @@ if TYPE_CHECKING:
 
     from cnnviz._types import File, Pixels
 
-__all__ = ["cache_folder", "dog", "mnist", "mnist_tensors", "photo", "read_image"]
+__all__ = ["dog", "mnist", "mnist_tensors", "photo", "read_image"]
 
 DATA = Path(__file__).with_name("data")
-
-# SHA-256 of the raw files, as their authors published them.
-MNIST_FILES = {
-    "train-images-idx3-ubyte": (
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
-    ),
-    "train-labels-idx1-ubyte": (
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
-    ),
-    "t10k-images-idx3-ubyte": (
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
-    ),
-    "t10k-labels-idx1-ubyte": (
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
-    ),
-}
 
 
 def mnist(train: bool = True) -> MNIST:
     """Return the MNIST handwritten digits.
 
-    On first use they are unpacked into the cache folder. Their checksums are compared
-    at every call, and a damaged file is replaced. The network is never used.
+    The package carries them compressed; nothing is fetched, and no file is written.
 
     Parameters
     ----------
@@ -69,7 +40,8 @@ def mnist(train: bool = True) -> MNIST:
     -------
     torchvision.datasets.MNIST
         Pairs of an image, a float32 tensor (1, 28, 28) from 0 (black) to 1 (white),
-        and its label, an int from 0 to 9.
+        and its label, an int from 0 to 9. All of them are in its `data`, (N, 28, 28)
+        uint8, and `targets`, (N,) int64.
 
     Raises
     ------
@@ -77,12 +49,6 @@ def mnist(train: bool = True) -> MNIST:
         If `train` is neither True nor False.
     RuntimeError
         If the files that the package carries are missing or damaged.
-
-    Warns
-    -----
-    RuntimeWarning
-        If a damaged file was replaced, or if the cache cannot be written and a
-        temporary folder serves instead.
 
     References
     ----------
@@ -96,16 +62,22 @@ def mnist(train: bool = True) -> MNIST:
     (torch.Size([1, 28, 28]), 3)
     """
     train = bool(one_of(train, "train", (True, False)))
-    from torchvision.datasets import MNIST
+    import torch
+    from torchvision.datasets import MNIST, VisionDataset
     from torchvision.transforms import ToTensor
 
-    folder = _chosen_folder()
-    try:
-        _unpack_mnist(folder)
-    except OSError as error:
-        folder = _fall_back(folder, error)
-        _unpack_mnist(folder)
-    return MNIST(folder, train=train, transform=ToTensor())
+    def values(kind, dimensions, offset):
+        file = f"{'train' if train else 't10k'}-{kind}-ubyte.gz"
+        content = bytearray(_decompressed(DATA / "mnist" / file))
+        data = torch.frombuffer(content, dtype=torch.uint8, offset=offset)
+        return data.view(-1, *dimensions)
+
+    digits = MNIST.__new__(MNIST)  # its own __init__ would read unpacked files
+    VisionDataset.__init__(digits, DATA / "mnist", transform=ToTensor())
+    digits.train = train
+    digits.data = values("images-idx3", (28, 28), offset=16)
+    digits.targets = values("labels-idx1", (), offset=8).long()
+    return digits
 
 
 def mnist_tensors(train: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
@@ -257,114 +229,10 @@ def read_image(path: File) -> Pixels:
     return np.array(image)
 
 
-def cache_folder() -> Path:
-    """Return the folder for what can be made again, after making sure of it.
-
-    The environment variable ``CNNVIZ_CACHE`` names it; without one it is the user's
-    cache folder of the operating system. When that can't be written, a temporary
-    folder, removed when the process ends, serves instead.
-
-    Returns
-    -------
-    pathlib.Path
-        An absolute path of a folder that exists and can be written.
-
-    Warns
-    -----
-    RuntimeWarning
-        If a temporary folder serves.
-    """
-    folder = _chosen_folder()
+def _decompressed(path):
+    """Return the contents of a file of the package; gzip compares its checksum."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        folder = _fall_back(folder, error)
-    return folder
-
-
-def _chosen_folder():
-    """Return the cache folder that the user or the operating system chose."""
-    chosen = os.environ.get("CNNVIZ_CACHE")
-    if chosen:
-        return Path(os.path.expanduser(chosen)).absolute()
-    return platformdirs.user_cache_path("cnnviz", appauthor=False)
-
-
-def _fall_back(folder, error):
-    """Return the temporary folder, and warn that it serves instead of `folder`."""
-    temporary = _temporary_folder()
-    warnings.warn(
-        f"the cache {str(folder)!r} cannot be written ({error}); {str(temporary)!r} "
-        "serves until this process ends. CNNVIZ_CACHE can name another folder.",
-        RuntimeWarning,
-        stacklevel=3,
-    )
-    return temporary
-
-
-@functools.cache
-def _temporary_folder():
-    """Return this process's temporary folder, which is removed at its end."""
-    folder = tempfile.mkdtemp(prefix="cnnviz-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
-
-
-def _unpack_mnist(folder):
-    """Put the MNIST files where torchvision looks, unless they are there and whole."""
-    for name, expected in MNIST_FILES.items():
-        path = folder / "MNIST" / "raw" / name
-        found = _sha256(path)
-        if found == expected:
-            continue
-        try:
-            _write(path, _packaged(name))
-        except OSError:
-            # Another process was faster: it took the part-file for one left behind,
-            # or Windows refuses to replace a file that is being read.
-            if _sha256(path) != expected:
-                raise
-        for left in path.parent.glob(f"{name}.*.part"):  # by a process that was killed
-            with contextlib.suppress(OSError):
-                left.unlink()
-        if found is not None:
-            warnings.warn(
-                f"the file {str(path)!r} was damaged and has been replaced",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-
-
-def _sha256(path):
-    """Return the SHA-256 of a file, or None when it is missing or unreadable."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def _packaged(name):
-    """Return the contents of an MNIST file, unpacked from the package."""
-    packed = DATA / "mnist" / f"{name}.gz"
-    problem = f"{packed} is missing or damaged: reinstall cnnviz"
-    try:
-        raw = gzip.decompress(packed.read_bytes())
+        return gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
+        problem = f"{path} is missing or damaged: reinstall cnnviz"
         raise RuntimeError(problem) from error
-    if hashlib.sha256(raw).hexdigest() != MNIST_FILES[name]:
-        raise RuntimeError(problem)
-    return raw
-
-
-def _write(path, content):
-    """Write a file in one step, so that other processes never see half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

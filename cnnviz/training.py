@@ -6,39 +6,39 @@ without a loader an epoch takes less time.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import sys
+import copy
 import time
-import warnings
 from collections.abc import Iterable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from filelock import FileLock
 from torch import nn
 from tqdm import tqdm
 
-from cnnviz._fingerprint import UntoldError, fingerprint
-from cnnviz._probing import check_model, evaluating, parameters_of
+from cnnviz._kept import cache_folder, kept, remember
+from cnnviz._probing import (
+    buffers_of,
+    check_model,
+    evaluating,
+    parameters_of,
+    set_evaluating,
+    with_modes,
+)
 from cnnviz._validation import as_integer, as_number, describe, invalid
-from cnnviz.datasets import cache_folder
 
 if TYPE_CHECKING:
     from cnnviz._types import Integer, Number
 
-__all__ = ["Evaluation", "History", "evaluate", "fit"]
-
-CHECKSUM = hashlib.sha256().digest_size
+__all__ = ["Evaluation", "History", "cache_folder", "evaluate", "fit"]
 
 
 @dataclass(frozen=True)
 class History:
-    """What happened while a model was trained."""
+    """What happened while a model was trained, in each step and each epoch."""
 
     loss: list[float]
     """Mean cross-entropy of each step's batch, in nats."""
@@ -49,16 +49,15 @@ class History:
     snapshots: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
     """The model's `state_dict` by the number of steps taken."""
     epoch_loss: list[float] = field(default_factory=list)
-    """Mean cross-entropy of each epoch's images, as they were trained on."""
+    """Mean cross-entropy of all training images in each epoch, in nats: that of each
+    image when it was met, in training mode, before the step that it was part of."""
     epoch_accuracy: list[float] = field(default_factory=list)
-    """The share classified rightly of each epoch's images, as they were trained on.
-
-    Like `epoch_loss`, it is counted while the model changes, and with dropout.
-    """
+    """The share of training images classified rightly in each epoch, 0–1, likewise."""
     validation_loss: list[float] = field(default_factory=list)
-    """Mean cross-entropy of the validation images after each epoch."""
+    """Mean cross-entropy of the validation images after each epoch, in nats, in
+    evaluation mode; empty where there were none."""
     validation_accuracy: list[float] = field(default_factory=list)
-    """The share of validation images classified rightly after each epoch."""
+    """The share of validation images classified rightly after each epoch, 0–1."""
 
 
 def fit(
@@ -66,31 +65,32 @@ def fit(
     images: torch.Tensor,
     labels: torch.Tensor,
     *,
+    validation: tuple[torch.Tensor, torch.Tensor] | None = None,
     epochs: Integer = 2,
     batch_size: Integer = 256,
     learning_rate: Number = 0.02,
     weight_decay: Number = 0.01,
     seed: Integer = 0,
     snapshots: Iterable[Integer] = (),
-    validation: tuple[torch.Tensor, torch.Tensor] | None = None,
     cache: bool = False,
     progress: bool = True,
 ) -> History:
     """Train a classifier with AdamW and a one-cycle learning rate.
 
     The model is trained in place and left in evaluation mode. With the same model,
-    data, arguments and number of threads, the result is the same on the same processor
-    and versions. The order of the images depends on `seed` alone: every model gets the
-    same batches.
+    data, arguments, number of threads, versions and processor, the result is the same.
 
     Parameters
     ----------
     model : torch.nn.Module
         Maps images to one score (logit) a class.
     images : torch.Tensor, shape (N, ...), float
-        All training images, such as (N, C, H, W).
+        All training images, such as (N, C, H, W), of the model's dtype.
     labels : torch.Tensor, shape (N,), int64
         The class of each image.
+    validation : (images, labels), optional
+        Other images and their labels, on which the model is evaluated after each epoch.
+        They do not change what the model learns.
     epochs : int, default 2
         How often each image is seen.
     batch_size : int, default 256
@@ -100,40 +100,41 @@ def fit(
     weight_decay : float, default 0.01
         AdamW's decoupled weight decay.
     seed : int, default 0
-        Seeds the order of the images and dropout. The initial weights are the
+        Seeds the order of the images, which is the same for all models, and PyTorch's
+        random numbers in the model, such as dropout's. The initial weights are the
         model's own: call `torch.manual_seed` before making it.
     snapshots : iterable of int, default ()
         Numbers of steps after which the model's weights are kept, 0 being the
         model before training.
-    validation : pair of torch.Tensor, optional
-        Images and labels that are not trained on. The model classifies them after each
-        epoch.
     cache : bool, default False
-        Keep the result in the cache folder, by a hash of what it depends on (all that
-        the model holds, the code of its classes, the data, the settings, the versions,
-        the processor), and read it from there the next time. Not covered is code that
-        a class's own functions call, and globals that they read: do without `cache`
-        where these change.
+        Keep the result in `cache_folder`, and read it from there the next time. It is
+        found by a hash of what it depends on: the model's classes, attributes and
+        initial weights, the functions and globals that its code names, the data, the
+        settings, the versions and the processor's instruction set. Models for which
+        that can't be told (hooks, compiled or scripted parts, locks, open files), and
+        models of which training changes more than the `state_dict`, are trained each
+        time. The hash does not see other packages' or files' changes that code finds
+        out about only when it runs.
     progress : bool, default True
         Show a progress bar. The environment variable ``TQDM_DISABLE=1`` hides it, too.
 
     Returns
     -------
     History
-        `loss`, `learning_rate`, `seconds` and `snapshots`.
+        Losses, accuracies, learning rates and snapshots.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, shape or range, or the weights do not stay
-        finite. The model is then as it was before.
+        If an argument is of the wrong kind, shape or range, the model does not take
+        the images, or the weights do not stay finite. The state and the mode of the
+        model are then as before; so they are if training is interrupted.
 
     Warns
     -----
     UserWarning
         If a kept result is damaged, so that the model is trained again, or if the
-        result cannot be kept: also where the model holds what can't be told apart by
-        its value, such as a hook.
+        result cannot be kept.
 
     References
     ----------
@@ -143,7 +144,10 @@ def fit(
     check_model(model)
     _check_data(images, labels)
     if validation is not None:
-        validation = _as_validation(validation, images)
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            got = describe(validation)
+            raise invalid("validation", "a pair (images, labels)", got, TypeError)
+        _check_data(*validation, "validation's ")
     if isinstance(snapshots, str) or not isinstance(snapshots, Iterable):
         raise invalid(
             "snapshots", "an iterable of integers", describe(snapshots), TypeError
@@ -162,27 +166,35 @@ def fit(
         raise invalid("snapshots", expected, settings["snapshots"][-1])
     if settings["seed"] >= 2**63:
         raise invalid("seed", "an integer below 2**63", settings["seed"])
+    data = (images.detach(), labels, validation)
+
+    def train():
+        return _train(model, *data, **settings, progress=progress)
+
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+        _check_trainable(model, *data, settings["batch_size"])
+        if not cache:
+            return History(**train())
+        code = Path(__file__).read_text("utf-8")
+        return History(**kept(train, model, data, settings, code))
+
+
+def _check_trainable(model, images, labels, validation, batch_size):
+    """Refuse a model that can't be trained on the images, before anything is done."""
+    with evaluating(model), torch.no_grad():
+        first = images[:batch_size], labels[:batch_size], int(labels.max())
+        _scores(model, *first)
+        if validation is not None:
+            (x, y), whose = validation, "validation's "
+            _scores(model, x[:batch_size], y[:batch_size], int(y.max()), whose)
     parameters = parameters_of(model)
     if not any(parameter.requires_grad for parameter in parameters):
         raise invalid("model", "a model with parameters to train", repr(model)[:60])
-    if any(parameter.is_inference() for parameter in parameters):
-        expected = "made outside torch.inference_mode(), which allows no training"
-        raise invalid("model", expected, "parameters that were made in it")
-    highest = max(int(each.max()) for each in (labels, *(validation or ())[1:]))
-    with torch.inference_mode(False):
-        with evaluating(model), torch.no_grad():
-            _check_scores(model(images[:1]), labels[:1], highest)
-        data = images, labels, validation
-        key = _key(model, data, settings) if cache else None
-        if key is None:
-            return _train(model, *data, **settings, progress=progress)
-        path = cache_folder() / "trained" / f"{key}.pt"
-        with _locked(path):
-            history = _load(model, path)
-            if history is None:
-                history = _train(model, *data, **settings, progress=progress)
-                _save(model, history, path)
-        return history
+    if any(tensor.is_inference() for tensor in (*parameters, *buffers_of(model))):
+        expected = "made outside of torch.inference_mode"
+        raise invalid("model", expected, "weights that were made in it")
+    if not all(torch.isfinite(parameter).all() for parameter in parameters):
+        raise invalid("model", "a model of finite weights", "NaN or infinite values")
 
 
 def _train(
@@ -199,84 +211,89 @@ def _train(
     snapshots,
     progress,
 ):
+    """Return the attributes of a `History`."""
+    history = {name: [] for name in History.__dataclass_fields__} | {"snapshots": {}}
     steps = epochs * -(-len(images) // batch_size)
-    losses, rates = [], []
-    epochs_seen, validated = [], []
+    highest = int(labels.max())
     order = torch.Generator().manual_seed(seed)
-    kept = {0: _copy_state(model)} if 0 in snapshots else {}
+    torch.manual_seed(seed)
+    if 0 in snapshots:
+        history["snapshots"][0] = copy.deepcopy(model.state_dict())
+    shown = {} if progress else {"disable": True}
     start = time.perf_counter()
     with (
         _undone_on_failure(model),
-        torch.random.fork_rng(devices=[]),
         torch.enable_grad(),
+        tqdm(total=steps, unit="step", desc="training", **shown) as bar,
     ):
-        torch.manual_seed(seed)
-        model.train()
         optimizer = torch.optim.AdamW(
-            model.parameters(), learning_rate, weight_decay=weight_decay
+            parameters_of(model), learning_rate, weight_decay=weight_decay
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, learning_rate, total_steps=steps
         )
-        shown = {} if progress else {"disable": True}
-        with tqdm(total=steps, unit="step", desc="training", **shown) as bar:
-            for _ in range(epochs):
-                seen = []
-                shuffled = torch.randperm(len(images), generator=order)
-                for batch in shuffled.split(batch_size):
-                    scores = model(images[batch])
-                    loss = F.cross_entropy(scores, labels[batch])
-                    right = (scores.argmax(dim=1) == labels[batch]).sum()
-                    optimizer.zero_grad()
-                    loss.backward()
-                    rates.append(schedule.get_last_lr()[0])
-                    optimizer.step()
-                    schedule.step()
-                    losses.append(loss.item())
-                    seen.append((len(batch) * losses[-1], right.item()))
-                    bar.update()
-                    if len(losses) in snapshots:
-                        kept[len(losses)] = _copy_state(model)
-                sums = map(sum, zip(*seen, strict=True))
-                epochs_seen.append([total / len(images) for total in sums])
-                if validation is not None:
-                    found = evaluate(model, *validation)
-                    validated.append((found.loss, found.accuracy))
+        for _ in range(epochs):
+            _set_training(model)
+            total = right = 0
+            shuffled = torch.randperm(len(images), generator=order, device="cpu")
+            for batch in shuffled.split(batch_size):
+                wanted = labels[batch]
+                scores = _scores(model, images[batch], wanted, highest)
+                if not scores.requires_grad:
+                    expected = "a model whose scores depend on its weights"
+                    raise invalid("model", expected, "scores without a gradient")
+                loss = F.cross_entropy(scores, wanted)
+                optimizer.zero_grad()
+                loss.backward()
+                history["learning_rate"].append(schedule.get_last_lr()[0])
+                optimizer.step()
+                schedule.step()
+                history["loss"].append(loss.item())
+                total += loss.item() * len(batch)
+                right += (scores.argmax(dim=1) == wanted).sum().item()
+                bar.update()
+                step = len(history["loss"])
+                if step in snapshots:
+                    history["snapshots"][step] = copy.deepcopy(model.state_dict())
+            history["epoch_loss"].append(total / len(images))
+            history["epoch_accuracy"].append(right / len(images))
+            if validation is not None:
+                with torch.random.fork_rng(devices=[]):
+                    result = evaluate(model, *validation, batch_size=batch_size)
+                history["validation_loss"].append(result.loss)
+                history["validation_accuracy"].append(result.accuracy)
         optimizer.zero_grad()
-        if not all(torch.isfinite(p).all() for p in model.parameters()):
+        if not all(torch.isfinite(p).all() for p in parameters_of(model)):
             raise invalid(
                 "learning_rate",
                 "with weight_decay, small enough for finite weights",
                 f"{learning_rate} with weight_decay {weight_decay}",
             )
-    model.eval()
-    seconds = time.perf_counter() - start
-    measured = [*_columns(epochs_seen), *_columns(validated)]
-    return History(losses, rates, seconds, kept, *measured)
+    set_evaluating(model)
+    return history | {"seconds": time.perf_counter() - start}
 
 
-def _columns(pairs):
-    """Return the first and the second numbers of some pairs."""
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+def _set_training(model):
+    """Put a model into training mode, also by a `train` of its own where it has one."""
+    modules = with_modes(model)
+    for module in modules:
+        module.training = True
+    for module in reversed(modules):
+        if type(module).train is not nn.Module.train:
+            type(module).train(module)
 
 
 @contextmanager
 def _undone_on_failure(model):
-    """Give a model back its weights and its mode when training fails."""
-    state = _copy_state(model)
-    modes = [(module, module.training) for module in model.modules()]
+    """Give a model its state and modes back when training fails or is interrupted."""
+    give_back = remember(model)
     try:
         yield
-    except Exception:
-        model.load_state_dict(state)
-        model.zero_grad()
-        for module, training in modes:
-            module.training = training
+    except BaseException:
+        give_back()
+        for parameter in parameters_of(model):
+            parameter.grad = None
         raise
-
-
-def _copy_state(model):
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 @dataclass(frozen=True)
@@ -284,7 +301,7 @@ class Evaluation:
     """What a classifier says of images whose classes are known."""
 
     logits: torch.Tensor
-    """Scores, (N, K) float32."""
+    """Scores, (N, K), of the model's dtype."""
     labels: torch.Tensor
     """True classes, (N,) int64."""
 
@@ -295,7 +312,7 @@ class Evaluation:
 
     @property
     def probabilities(self) -> torch.Tensor:
-        """Softmax of the scores, (N, K) float32 that sum to 1 along K."""
+        """Softmax of the scores, (N, K), which sum to 1 along K."""
         return self.logits.softmax(dim=1)
 
     @property
@@ -338,7 +355,7 @@ def evaluate(
     model : torch.nn.Module
         Maps images to one score (logit) a class.
     images : torch.Tensor, shape (N, ...), float
-        The images, such as (N, C, H, W).
+        The images, such as (N, C, H, W), of the model's dtype.
     labels : torch.Tensor, shape (N,), int64
         The class of each image.
     batch_size : int, default 1000
@@ -363,30 +380,37 @@ def evaluate(
         for batch, wanted in zip(
             images.split(batch_size), labels.split(batch_size), strict=True
         ):
-            scores.append(model(batch))
-            _check_scores(scores[-1], wanted, highest)
+            scores.append(_scores(model, batch, wanted, highest))
     return Evaluation(torch.cat(scores), labels)
 
 
-def _check_data(images, labels):
+def _check_data(images, labels, whose=""):
     for value, name in ((images, "images"), (labels, "labels")):
+        name = whose + name
         if not isinstance(value, torch.Tensor):
             expected = "a torch.Tensor (torch.from_numpy makes one of an array)"
             raise invalid(name, expected, describe(value), TypeError)
+        if value.is_meta or value.layout != torch.strided:
+            raise invalid(name, "a dense tensor with values", describe(value))
     if images.ndim < 2 or not images.is_floating_point() or not images.numel():
-        raise invalid(
-            "images", "a float tensor (N, ...), such as (N, C, H, W)", describe(images)
-        )
+        expected = "a float tensor (N, ...), such as (N, C, H, W)"
+        raise invalid(f"{whose}images", expected, describe(images))
     if not torch.isfinite(images).all():
-        raise invalid("images", "finite", "NaN or infinite values")
+        raise invalid(f"{whose}images", "finite", "NaN or infinite values")
     if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-        raise invalid("labels", f"an int64 tensor ({len(images)},)", describe(labels))
+        expected = f"an int64 tensor ({len(images)},), a class for each image"
+        raise invalid(f"{whose}labels", expected, describe(labels))
     if labels.min() < 0:
-        raise invalid("labels", "classes from 0 on", int(labels.min()))
+        raise invalid(f"{whose}labels", "classes from 0 on", int(labels.min()))
 
 
-def _check_scores(scores, labels, highest):
-    """Refuse a model that does not give a score a class for each image."""
+def _scores(model, images, labels, highest, whose=""):
+    """Return a score a class for each image, or refuse a model that gives others."""
+    try:
+        scores = model(images)
+    except Exception as error:
+        got = f"{describe(images)}: {error}"
+        raise invalid(f"{whose}images", "what the model takes", got) from error
     if not isinstance(scores, torch.Tensor) or not scores.is_floating_point():
         raise invalid(
             "model", "a model that returns one tensor of floats", describe(scores)
@@ -396,124 +420,8 @@ def _check_scores(scores, labels, highest):
         raise invalid("model", expected, f"an output of shape {tuple(scores.shape)}")
     if highest >= scores.shape[1]:
         raise invalid(
-            "labels",
+            f"{whose}labels",
             f"classes that the model's output of shape {tuple(scores.shape)} has",
             f"a largest label of {highest}",
         )
-
-
-def _as_validation(validation, images):
-    """Return a checked pair of images like those trained on, and their labels."""
-    if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-        expected = "a pair (images, labels)"
-        raise invalid("validation", expected, describe(validation), TypeError)
-    try:
-        _check_data(*validation)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"validation: {error}") from None
-    if validation[0].shape[1:] != images.shape[1:]:
-        expected = f"images (N, {', '.join(map(str, images.shape[1:]))})"
-        raise invalid("validation", expected, describe(validation[0]))
-    return tuple(validation)
-
-
-def _key(model, data, settings):
-    """Return a hash of what the result of training depends on, None if none can be."""
-    try:
-        told = fingerprint(model)
-    except UntoldError as error:
-        warnings.warn(
-            f"the trained network cannot be kept, since another one might be taken "
-            f"for it: {error}",
-            stacklevel=3,
-        )
-        return None
-    digest = hashlib.sha256()
-    described = (
-        told,
-        Path(__file__).read_text(encoding="utf-8"),
-        sorted(settings.items()),
-        sys.version,
-        torch.__version__,
-        torch.backends.cpu.get_cpu_capability(),
-        torch.get_num_threads(),
-        torch.get_default_dtype(),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.get_float32_matmul_precision(),
-    )
-    digest.update(repr(described).encode())
-    images, labels, validation = data
-    for tensor in (images, labels, *(validation or ())):
-        layout = tensor.dtype, tensor.shape, tensor.stride(), str(tensor.device)
-        digest.update(repr(layout).encode())
-        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(values.numpy())
-    return digest.hexdigest()[:32]
-
-
-def _load(model, path):
-    """Put a kept result into the model and return its history, if there is one."""
-    if not path.exists():
-        return None
-    try:
-        content = path.read_bytes()
-        checksum, content = content[:CHECKSUM], content[CHECKSUM:]
-        if _checksum(path, content) != checksum:
-            raise ValueError("another checksum")
-        kept = torch.load(io.BytesIO(content), weights_only=True)
-        history = History(**kept["history"])
-        with _undone_on_failure(model):
-            model.load_state_dict(kept["model"])
-    except Exception as error:
-        warnings.warn(
-            f"the trained network {path} is damaged ({type(error).__name__}): "
-            "training again",
-            stacklevel=3,
-        )
-        return None
-    model.eval()
-    return history
-
-
-def _save(model, history, path):
-    """Keep a result: written aside, then moved into place in one step."""
-    file = io.BytesIO()
-    torch.save({"model": _copy_state(model), "history": asdict(history)}, file)
-    content = file.getvalue()
-    part = path.with_suffix(".part")
-    try:
-        try:
-            part.write_bytes(_checksum(path, content) + content)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        warnings.warn(
-            f"the trained network cannot be kept as {path} ({error})", stacklevel=3
-        )
-
-
-def _checksum(path, content):
-    """Return a hash that says that this content, whole, belongs to this path."""
-    return hashlib.sha256(path.name.encode() + content).digest()
-
-
-@contextmanager
-def _locked(path):
-    """Keep other processes from training the same network meanwhile."""
-    lock = FileLock(path.with_suffix(".lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        warnings.warn(
-            f"{lock.lock_file} cannot be locked ({error}): other processes may train "
-            "the same network meanwhile",
-            stacklevel=4,
-        )
-        yield
-    else:
-        try:
-            yield
-        finally:
-            lock.release()
+    return scores

@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """Keep what tests unpack and train out of the user's cache; processes share it."""
+    """Keep what tests train out of the user's cache; processes share it."""
     folder = tmp_path_factory.getbasetemp() / "cache"
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parents[1] / "cache"

@@ -1,6 +1,7 @@
-"""Training and evaluation: reproducible, cached by content, and counted right."""
+"""Training and evaluation: reproducible, as plain PyTorch does it, counted right."""
 
-import threading
+import copy
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
-from cnnviz import training
 from cnnviz.training import evaluate, fit
 
 
@@ -102,87 +102,6 @@ def test_snapshots_are_the_model_on_its_way(data):
     assert same_state(shorter, model)
 
 
-def test_a_kept_result_is_read_and_not_made_again(data, tmp_path, monkeypatch):
-    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
-    first, second = make_model(), make_model()
-    settings = {"snapshots": (0, 2), "cache": True, "progress": False}
-    made = fit(first, *data, **settings)
-    monkeypatch.setattr(training, "_train", None)
-    read = fit(second, *data, **settings)
-    assert same_state(first, second)
-    assert not second.training
-    assert (read.loss, read.learning_rate, read.seconds) == (
-        made.loss,
-        made.learning_rate,
-        made.seconds,
-    )
-    assert all(
-        torch.equal(made.snapshots[step][name], value)
-        for step, state in read.snapshots.items()
-        for name, value in state.items()
-    )
-
-
-@pytest.mark.parametrize(
-    "change", ["weights", "frozen", "image", "label", "epochs", "seed"]
-)
-def test_another_cause_is_another_result(data, tmp_path, monkeypatch, change):
-    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
-    fit(make_model(), *data, cache=True, progress=False)
-    images, labels = (tensor.clone() for tensor in data)
-    model, settings = make_model(), {}
-    if change == "weights":
-        model = make_model(1)
-    elif change == "frozen":
-        next(model.parameters()).requires_grad = False
-    elif change == "image":
-        images[7, 0, 0, 0] += 1e-6
-    elif change == "label":
-        labels[7] = (labels[7] + 1) % 3
-    else:
-        settings[change] = 1
-    fit(model, images, labels, cache=True, progress=False, **settings)
-    assert len(list(tmp_path.glob("trained/*.pt"))) == 2
-
-
-@pytest.mark.parametrize("damage", [b"", b"not a network", "half"])
-def test_a_damaged_result_is_replaced(data, tmp_path, monkeypatch, damage):
-    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
-    expected = make_model()
-    fit(expected, *data, cache=True, progress=False)
-    (path,) = tmp_path.glob("trained/*.pt")
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2] if damage == "half" else damage)
-    model = make_model()
-    with pytest.warns(UserWarning, match=r"is damaged .*: training again"):
-        fit(model, *data, cache=True, progress=False)
-    assert same_state(model, expected)
-    fit(make_model(), *data, cache=True, progress=False)
-
-
-@pytest.mark.unmutated
-def test_two_at_once_train_once(data, tmp_path, monkeypatch):
-    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
-    calls = []
-    train = training._train
-    monkeypatch.setattr(
-        training, "_train", lambda *a, **k: (calls.append(1), train(*a, **k))[1]
-    )
-    models = [make_model(), make_model()]
-    threads = [
-        threading.Thread(
-            target=fit, args=(model, *data), kwargs={"cache": True, "progress": False}
-        )
-        for model in models
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(calls) == 1
-    assert same_state(*models)
-
-
 def test_evaluation_counts(data):
     model = make_model()
     images, labels = data
@@ -220,6 +139,29 @@ def test_progress_is_shown_when_asked(data, capsys):
             "images must be a torch.Tensor",
         ),
         ({"images": torch.zeros(300)}, ValueError, r"images .*\(N, C, H, W\)"),
+        (
+            {"images": torch.zeros(300, 3)},
+            ValueError,
+            "images .*model takes, .*3 elements",
+        ),
+        ({"images": torch.ones(300, 16).to_sparse()}, ValueError, "images .*dense"),
+        ({"labels": torch.zeros(300, device="meta")}, ValueError, "labels .*values"),
+        ({"validation": "no"}, TypeError, r"validation must be a pair \(images, lab"),
+        (
+            {"validation": (torch.zeros(1, 9), torch.tensor([0]))},
+            ValueError,
+            "validation's images .*model takes, .*9 elements",
+        ),
+        (
+            {"validation": (torch.zeros(1, 16), torch.tensor([3]))},
+            ValueError,
+            "validation's labels .*largest label of 3",
+        ),
+        (
+            {"validation": (torch.zeros(2, 16), torch.tensor([3]))},
+            ValueError,
+            r"validation's labels .*\(2,\)",
+        ),
         ({"images": torch.zeros(0, 1, 4, 4)}, ValueError, "images must be"),
         ({"images": torch.full((300, 1, 4, 4), torch.nan)}, ValueError, "images .*NaN"),
         ({"labels": torch.zeros(299, dtype=torch.int64)}, ValueError, r"\(300,\)"),
@@ -369,225 +311,285 @@ def test_a_history_has_a_loss_and_a_rate_a_step(epochs, count, batch_size, seed)
             assert evaluate(model, images, labels).loss == pytest.approx(loss, rel=1e-4)
 
 
-class Viewing(nn.Module):
-    """A network as in tutorials: what its convolutions give is seen as one vector."""
+# --- models of all kinds ------------------------------------------------------------
 
-    def __init__(self, dimensions=2, size=4):
+
+def train_plainly(model, images, labels, *, epochs, batch_size):
+    """What `fit` does with its other settings left alone, in plain PyTorch."""
+    order = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    batches = [
+        batch
+        for _ in range(epochs)
+        for batch in torch.randperm(len(images), generator=order).split(batch_size)
+    ]
+    optimizer = torch.optim.AdamW(model.parameters(), 0.02, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.02, total_steps=len(batches)
+    )
+    model.train()
+    for batch in batches:
+        optimizer.zero_grad()
+        F.cross_entropy(model(images[batch]), labels[batch]).backward()
+        optimizer.step()
+        schedule.step()
+
+
+class Then(nn.Module):
+    """Layers with a function between them."""
+
+    def __init__(self, first, function, last, **attributes):
         super().__init__()
-        convolution = getattr(nn, f"Conv{dimensions}d")
-        self.conv = convolution(1, 4, 3, padding=1)
-        self.pool = getattr(nn, f"MaxPool{dimensions}d")(2)
-        self.fc = nn.Linear(4 * (size // 2) ** dimensions, 3)
+        self.first, self.function, self.last = first, function, last
+        vars(self).update(attributes)
+
+    def forward(self, x):
+        return self.last(self.function(self.first(x)))
+
+
+class Frozen(Linear):
+    """A network whose normalisation stays as it is, as its own `train` sees to."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self[1].eval()
+        return self
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = nn.Linear(16, 16), nn.Linear(16, 16)
+        self.other.weight = self.one.weight
+
+    def forward(self, x):
+        return self.other(self.one(x.flatten(1)).relu())[:, :3]
+
+
+def flat(x):
+    return x.view(x.size(0), -1)
+
+
+def partly_frozen():
+    model = Linear()
+    model[1].requires_grad_(False)
+    return model
+
+
+MODELS = {
+    "view after pooling": lambda: Then(
+        nn.Sequential(nn.Conv2d(1, 4, 2), nn.MaxPool2d(2)), flat, nn.Linear(4, 3)
+    ),
+    "Conv1d": lambda: Then(nn.Conv1d(4, 5, 2), flat, nn.Linear(15, 3)),
+    "Conv3d": lambda: Then(nn.Conv3d(1, 2, (1, 2, 2)), flat, nn.Linear(18, 3)),
+    "flat": lambda: nn.Linear(16, 3),
+    "double": lambda: Linear().double(),
+    "bfloat16": lambda: Linear().bfloat16(),
+    "GRU": lambda: Then(
+        nn.GRU(4, 5, batch_first=True), lambda x: x[1][0], nn.Linear(5, 3)
+    ),
+    "channels last": lambda: Then(
+        nn.Conv2d(1, 4, 2), nn.Flatten(), nn.Linear(36, 3)
+    ).to(memory_format=torch.channels_last),
+    "lazy": lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(3)),
+    "tied": Tied,
+    "partly frozen": partly_frozen,
+    "a train of its own": Frozen,
+    "weight norm": lambda: nn.Sequential(
+        nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(16, 3))
+    ),
+    "hidden methods": lambda: Then(
+        nn.Flatten(),
+        F.relu,
+        nn.Linear(16, 3),
+        parameters={},
+        modules=[],
+        eval=1,
+        train=2,
+    ),
+    "squeezed": lambda: Then(nn.Conv2d(1, 3, 4), torch.squeeze, nn.Identity()),
+}
+SHAPES = {"Conv1d": (4, 4), "GRU": (4, 4), "Conv3d": (1, 1, 4, 4), "flat": (16,)}
+DTYPES = {"double": torch.float64, "bfloat16": torch.bfloat16}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("mode", [nullcontext, torch.no_grad, torch.inference_mode])
+def test_any_model_is_trained_as_plain_torch_trains_it(data, kind, mode):
+    images, labels = data
+    images = images.view(300, *SHAPES.get(kind, (1, 4, 4))).to(DTYPES.get(kind))
+    torch.manual_seed(0)
+    model, expected = MODELS[kind](), None
+    evaluate(model, images, labels)  # lazy layers get their weights
+    expected = copy.deepcopy(model)
+    with mode():
+        fit(model, images, labels, epochs=2, batch_size=80, progress=False)
+    for name in ("parameters", "modules", "train"):
+        vars(expected).pop(name, None)
+    train_plainly(expected, images, labels, epochs=2, batch_size=80)
+    state, right = model.state_dict(), expected.state_dict()
+    assert list(state) == list(right)
+    for name, value in state.items():
+        assert torch.equal(value, right[name])
+        assert value.stride() == right[name].stride()
+    assert not any(module.training for module in nn.Module.modules(model))
+
+
+class Watching(nn.Module):
+    """A network that keeps what it is given in training."""
+
+    def __init__(self, dropout):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 2, 2), nn.Dropout(dropout), nn.Flatten(), nn.Linear(18, 3)
+        )
         self.seen = []
 
     def forward(self, x):
-        x = self.pool(torch.relu(self.conv(x)))
-        self.seen.append((x.is_contiguous(), self.conv.weight.is_contiguous()))
-        return self.fc(x.view(x.size(0), -1))
+        if self.training:
+            self.seen.append((x.clone(), x.stride(), self.layers[0].weight.stride()))
+        return self.layers(x)
 
 
-@pytest.mark.parametrize("dimensions", [1, 2, 3])
-def test_any_network_is_trained_as_it_is(data, dimensions):
-    """What it sees lies in memory as without us; plain PyTorch trains it, too."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(300, 1, *[4] * dimensions, generator=generator)
-    model = Viewing(dimensions)
-    fit(model, images, data[1], progress=False)
-    assert set(model.seen) == {(True, True)}
+def test_the_same_seed_gives_the_same_batches_to_any_model(data):
+    dry, wet = Watching(0), Watching(0.5)
+    for model in (dry, wet):
+        fit(model, *data, epochs=3, batch_size=70, seed=6, progress=False)
+    assert len(dry.seen) == len(wet.seen) == 15
+    for (one, *_), (other, *_) in zip(dry.seen, wet.seen, strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(dry.seen[0][0], dry.seen[5][0])
 
 
-def test_a_user_s_memory_format_stays(data):
-    model = Viewing().to(memory_format=torch.channels_last)
-    before = {name: p.stride() for name, p in model.named_parameters()}
-    model.fc = nn.Sequential(nn.Flatten(), model.fc)
-    model.forward = lambda x: model.fc(model.pool(torch.relu(model.conv(x))))
+def test_a_model_sees_no_other_memory_format_than_its_own(data):
+    model = Watching(0)
+    weight = model.layers[0].weight.stride()
     fit(model, *data, progress=False)
-    after = {name.replace("fc.1", "fc"): p for name, p in model.named_parameters()}
-    assert {name: p.stride() for name, p in after.items()} == before
+    assert all(w == weight and x == (16, 16, 4, 1) for _, x, w in model.seen)
 
 
-def test_inference_mode_changes_nothing(data):
-    model, expected = make_model(), make_model()
-    fit(expected, *data, progress=False)
+def test_weights_made_in_inference_mode_are_refused(data):
     with torch.inference_mode():
-        fit(model, *data, progress=False)
-        images = data[0].clone()
-        made_inside = make_model()
-        with pytest.raises(ValueError, match=r"made outside torch\.inference_mode"):
-            fit(made_inside, *data, progress=False)
-    assert same_state(model, expected)
-    again = make_model()
-    fit(again, images, data[1], progress=False)
-    assert same_state(again, expected)
-
-
-def test_the_seed_gives_every_network_the_same_batches(data):
-    """Whether it has dropout, or draws other random numbers."""
-
-    class Noisy(nn.Sequential):
-        def forward(self, x):
-            self.seen = [*getattr(self, "seen", []), x.clone()]
-            return super().forward(x + 0 * torch.rand(1))
-
-    plain = Noisy(nn.Flatten(), nn.Linear(16, 3))
-    dropped = Noisy(nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 3))
-    for model in (plain, dropped):
-        fit(model, *data, epochs=3, batch_size=64, progress=False)
-    for ours, theirs in zip(plain.seen, dropped.seen, strict=True):
-        assert torch.equal(ours, theirs)
-    assert not torch.equal(plain.seen[1], plain.seen[6])
-
-
-def test_epochs_and_validation_are_recorded(data):
-    """As a loop of plain PyTorch finds them."""
-    images, labels = data
-    model, expected = make_model(), make_model()
-    expected[2].p = model[2].p = 0.0
-    rest = images[200:], labels[200:]
-    settings = {"epochs": 3, "batch_size": 50, "progress": False, "snapshots": (4, 12)}
-    history = fit(model, images[:200], labels[:200], validation=rest, **settings)
-    assert len(history.epoch_loss) == len(history.validation_accuracy) == 3
-    for epoch, loss in enumerate(history.epoch_loss):
-        batches = history.loss[4 * epoch : 4 * epoch + 4]
-        assert loss == pytest.approx(sum(batches) / 4)
-    for index, step in ((0, 4), (2, 12)):
-        expected.load_state_dict(history.snapshots[step])
-        scores = expected.eval()(rest[0]).detach()
-        loss = F.cross_entropy(scores, rest[1]).item()
-        assert history.validation_loss[index] == pytest.approx(loss, abs=1e-6)
-        right = (scores.argmax(1) == rest[1]).float().mean().item()
-        assert history.validation_accuracy[index] == pytest.approx(right)
-    assert 0 < history.epoch_accuracy[0] < history.epoch_accuracy[-1] <= 1
-    without = make_model()
-    without[2].p = 0.0
-    assert fit(without, images[:200], labels[:200], **settings).validation_loss == []
-    assert same_state(without, model)
+        model = make_model()
+        with pytest.raises(ValueError, match=r"made outside of torch\.inference_mode"):
+            fit(model, *data, progress=False)
 
 
 @pytest.mark.parametrize(
-    ("validation", "message"),
+    ("model", "message"),
     [
-        ("images", r"validation must be a pair \(images, labels\), got str"),
-        ((torch.zeros(2, 1, 4, 4),) * 2, "validation: labels must be an int64"),
-        ((torch.zeros(2, 3, 4, 4), torch.zeros(2).long()), r"images \(N, 1, 4, 4\)"),
-        ((torch.zeros(2, 1, 4, 4), torch.full((2,), 7)), "largest label of 7"),
+        (
+            Then(nn.Flatten(), lambda x: x.detach(), nn.Linear(16, 3)).requires_grad_(
+                False
+            ),
+            "parameters to train",
+        ),
+        (
+            Then(
+                nn.Linear(4, 4), lambda x: x.detach().flatten(1)[:, :3], nn.Identity()
+            ),
+            "scores depend on its weights, got scores without",
+        ),
+        (nn.Sequential(nn.Flatten(), nn.GRU(16, 3)), "one tensor of floats, got tuple"),
+        (Linear().double(), "images must be what the model takes, .*float32"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), "model of finite weights"),
     ],
 )
-def test_bad_validation_is_named(data, validation, message):
-    with pytest.raises((TypeError, ValueError), match=message):
-        fit(make_model(), *data, validation=validation, progress=False)
+def test_a_model_that_cannot_be_trained_is_named(data, model, message):
+    if "finite" in message:
+        nn.init.constant_(model[1].bias, torch.nan)
+    with pytest.raises(ValueError, match=message):
+        fit(model, *data, progress=False)
 
 
-def scaled(k):
-    """Return a class whose source is one, and whose scale is another."""
-
-    class Scaled(nn.Module):
-        def __init__(self):
-            super().__init__()
-            torch.manual_seed(0)
-            self.fc = nn.Linear(16, 3)
-
-        def forward(self, x):
-            return self.fc(x.flatten(1) * k)
-
-    return Scaled()
+def test_a_last_batch_too_small_for_the_model_is_named(data):
+    model, before = make_model(), make_model()
+    with pytest.raises(
+        ValueError, match=r"images must .*\(1, 1, 4, 4\).*more than 1 val"
+    ):
+        fit(model, *data, batch_size=299, progress=False)
+    assert same_state(model, before)
 
 
-class Keeping(nn.Module):
-    """Keeps things that no `state_dict` has."""
+def test_an_interrupted_training_leaves_the_model_as_it_was(data):
+    def interrupt(x):
+        if x.requires_grad and len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(x)
+        return x
 
-    def __init__(self, **kept):
-        super().__init__()
-        torch.manual_seed(0)
-        self.fc = nn.Linear(16, 3)
-        self.k, self.act, self.table = 1.0, torch.relu, {"k": [1]}
-        self.register_buffer("mask", torch.ones(16), persistent=False)
-        for name, value in kept.items():
-            setattr(self, name, value)
+    calls = []
+    model = Then(
+        nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), interrupt, nn.Identity()
+    )
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, *data, batch_size=50, progress=False)
+    assert len(calls) == 3
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert model.training
+
+
+def test_a_learning_rate_of_zero_changes_no_weight(data):
+    model, before = make_model(), make_model()
+    fit(model, *data, learning_rate=0, progress=False)
+    for one, other in zip(model.parameters(), before.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_images_that_want_a_gradient_get_none(data):
+    images = data[0].clone().requires_grad_()
+    fit(make_model(), images, data[1], progress=False)
+    assert images.grad is None
+
+
+# --- epochs and validation ----------------------------------------------------------
+
+
+class Noisy(Linear):
+    """A network that draws random numbers in evaluation mode, too."""
 
     def forward(self, x):
-        x = x.flatten(1) * self.mask * self.k * self.table["k"][0]
-        return self.fc(self.act(x))
+        return super().forward(F.dropout(x, 0.1, training=True))
 
 
-def changed(name, value):
-    return lambda: Keeping(**{name: value})
-
-
-def patched():
-    model = Keeping()
-    model.forward = lambda x: Keeping.forward(model, x * 0.1)
-    return model
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (Keeping, changed("k", 100.0)),
-        (Keeping, changed("act", torch.tanh)),
-        (Keeping, changed("mask", torch.arange(16.0))),
-        (Keeping, changed("table", {"k": [5]})),
-        (changed("act", lambda x: x), changed("act", lambda x: -x)),
-        (changed("extra", torch.ones(2)), changed("extra", torch.zeros(2))),
-        (lambda: scaled(1.0), lambda: scaled(3.0)),
-    ],
-)
-def test_another_network_s_result_is_never_taken(
-    data, tmp_path, monkeypatch, one, other
-):
-    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
-    for make in (one, other):
-        kept = make()
-        fit(kept, *data, cache=True, progress=False)
-        again = make()
-        with monkeypatch.context() as patch:
-            patch.setattr(training, "_train", None)
-            fit(again, *data, cache=True, progress=False)
-        assert same_state(kept, again)
-    assert len(list(tmp_path.glob("trained/*.pt"))) == 2
-
-
-def hooked():
-    model = Keeping()
-    model.register_forward_hook(lambda module, inputs, output: 2 * output)
-    return model
-
-
-def parametrised():
-    model = Keeping()
-    nn.utils.parametrizations.weight_norm(model.fc)
-    return model
-
-
-@pytest.mark.parametrize(
-    "make", [hooked, parametrised, patched, changed("rows", iter([]))]
-)
-def test_what_can_t_be_told_apart_is_trained_and_not_kept(
-    data, tmp_path, monkeypatch, make
-):
-    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
-    model = make()
-    before = evaluate(model, *data).loss
-    with pytest.warns(UserWarning, match="cannot be kept, since"):
-        fit(model, *data, cache=True, progress=False)
-    assert evaluate(model, *data).loss < before
-    assert list(tmp_path.glob("trained/*.pt")) == []
-
-
-def test_a_class_without_a_source_is_kept(data, tmp_path, monkeypatch):
-    """Such as one of a notebook's cell, or of `python -c`."""
-    monkeypatch.setenv("CNNVIZ_CACHE", str(tmp_path))
-    source = (
-        "class Net(nn.Module):\n"
-        "    def __init__(self):\n"
-        "        super().__init__()\n"
-        "        torch.manual_seed(0)\n"
-        "        self.fc = nn.Linear(16, 3)\n"
-        "    def forward(self, x):\n"
-        "        return self.fc(x.flatten(1) * {})\n"
+def test_epochs_are_means_over_all_images(data):
+    """Weights that stay as they are give in training what they give afterwards."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    history = fit(
+        model, *data, learning_rate=0, batch_size=80, epochs=3, progress=False
     )
-    for k in (1, 2):
-        space = {"nn": nn, "torch": torch, "__name__": "__main__"}
-        exec(source.format(k), space)
-        fit(space["Net"](), *data, cache=True, progress=False)
-    assert len(list(tmp_path.glob("trained/*.pt"))) == 2
+    result = evaluate(model, *data)
+    assert history.epoch_loss == pytest.approx([result.loss] * 3)
+    assert history.epoch_accuracy == pytest.approx([result.accuracy] * 3)
+    assert history.validation_loss == history.validation_accuracy == []
+
+
+def test_validation_is_evaluation_after_each_epoch(data):
+    images, labels = data
+    validation = (images[:90] + 0.5, labels[:90])
+    model = make_model()
+    history = fit(
+        model,
+        *data,
+        validation=validation,
+        batch_size=100,
+        snapshots=(3, 6),
+        progress=False,
+    )
+    for epoch, state in enumerate(history.snapshots.values()):
+        model.load_state_dict(state)
+        result = evaluate(model, *validation)
+        assert history.validation_loss[epoch] == pytest.approx(result.loss)
+        assert history.validation_accuracy[epoch] == result.accuracy
+    assert len(history.validation_loss) == len(history.epoch_loss) == 2
+
+
+@pytest.mark.parametrize("make", [Linear, Noisy])
+def test_validation_changes_nothing_that_is_learned(data, make):
+    models = []
+    for validation in (None, data):
+        torch.manual_seed(0)
+        models.append(make())
+        fit(models[-1], *data, validation=validation, progress=False)
+    assert same_state(*models)

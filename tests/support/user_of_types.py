@@ -22,7 +22,7 @@ from cnnviz import live
 from cnnviz.activations import record_activations
 from cnnviz.architecture import LayerSummary, summarize
 from cnnviz.attribution import grad_cam, gradient_times_input, occlusion, saliency
-from cnnviz.datasets import cache_folder, dog, mnist, mnist_tensors, photo, read_image
+from cnnviz.datasets import dog, mnist, mnist_tensors, photo, read_image
 from cnnviz.geometry import (
     ReceptiveField,
     effective_receptive_field,
@@ -57,7 +57,7 @@ from cnnviz.plotting import (
     plot_shift_accuracy,
     plot_signed,
 )
-from cnnviz.training import Evaluation, History, evaluate, fit
+from cnnviz.training import Evaluation, History, cache_folder, evaluate, fit
 
 matplotlib.use("agg")
 

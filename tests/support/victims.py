@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cnnviz import datasets
-
 
 def run_victim(call, cache, *arguments):
     """Start a process that calls a function of this module with strings."""
@@ -35,48 +33,6 @@ def write_half(path, content):
     with path.open("wb") as file:
         file.write(content[: len(content) // 2])
     die()
-
-
-def unpack():
-    """Unpack MNIST, without importing torch."""
-    datasets._unpack_mnist(datasets.cache_folder())
-
-
-def unpack_and_die(moment, count):
-    """Unpack MNIST and die at the file of this number, at this moment."""
-    write, replace = Path.write_bytes, os.replace
-    left = int(count)
-
-    def die_at_last(step, last):
-        def counted(*arguments):
-            nonlocal left
-            left -= 1
-            (step if left else last)(*arguments)
-
-        return counted
-
-    if moment == "moved":
-        os.replace = die_at_last(replace, lambda *a: (replace(*a), die()))
-    elif moment == "written":
-        os.replace = die_at_last(replace, die)
-    else:
-        Path.write_bytes = die_at_last(write, write_half)
-    unpack()
-
-
-def unpack_slowly():
-    """Unpack MNIST, and wait in the middle of its first file."""
-    write = Path.write_bytes
-
-    def write_slowly(path, content):
-        Path.write_bytes = write
-        with path.open("wb") as file:
-            file.write(content[:1000])
-            wait()
-            file.write(content[1000:])
-
-    Path.write_bytes = write_slowly
-    unpack()
 
 
 def wait():
