@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from cnnviz._side_notes import separate
+
 PNG_BIT_DEPTH = 24  # where the PNG header has it
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_BLACK_IS_ZERO = 258, 262, 1
 TIFF_SAMPLE_FORMAT, SIGNED = 339, 2
@@ -13,10 +15,13 @@ TIFF_SAMPLE_FORMAT, SIGNED = 339, 2
 
 def decode(data):
     """Return the bytes of an image file as an upright RGB image."""
+    data, orientation = separate(data)
     image = Image.open(io.BytesIO(data))
     if image.format == "EPS":
         raise ValueError("it is a program, which an interpreter would have to run")
     image.load()
+    if orientation is not None:
+        image.getexif()[ExifTags.Base.Orientation] = orientation
     if image.format == "PNG":
         _check_png(image, data)
         _scale_key(image, data[PNG_BIT_DEPTH])
@@ -26,11 +31,19 @@ def decode(data):
         image = _to_eight_bits(image, _grey_16(image))
     elif image.format == "PNG" and data[PNG_BIT_DEPTH] == 16:
         image = _to_eight_bits(image, _colour_16(data))
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
+
+
+def _upright(image):
+    """Turn an image as its EXIF says, where that can be read."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # Pillow raises all kinds on damaged EXIF
+        return image
 
 
 def _check_png(image, data):

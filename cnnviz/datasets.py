@@ -175,6 +175,9 @@ def read_image(path: File) -> Pixels:
     known to be white. So are signed values, and 16-bit grey TIFFs that use fewer bits
     or count from white; and EPS, whose files are programs.
 
+    What isn't pixels hides no picture: a comment, profile or EXIF may be as long or as
+    broken as it likes. Where the orientation can't be read, the image stays as it is.
+
     The checksums of a PNG are compared. Most other formats have none: of damage that
     still can be decoded, nothing is known.
 
@@ -215,6 +218,7 @@ def read_image(path: File) -> Pixels:
         raise invalid("path", "an image file", f"the empty file {file}")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of what isn't pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = decode(data)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
