@@ -30,12 +30,18 @@ CHROMIUM = (
 )
 
 
+# No test fails because the machine does much else.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
+
 # `nox -s mutants` runs the tests thousands of times: the same examples each time, and
 # the first that fails is enough.
 hypothesis.settings.register_profile(
     "mutants",
+    hypothesis.settings.get_profile("patient"),
     database=None,
-    deadline=None,
     derandomize=True,
     max_examples=25,
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],

@@ -87,7 +87,7 @@ class Step(nn.Module):
 
 
 @given(st.lists(st.sampled_from(sorted(WRITES)), min_size=1, max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_later_writes_do_not_change_what_was_recorded(names):
     layers = [nn.Linear(4, 4), *(Step(WRITES[name]) for name in names)]
     for index in (2, 4):

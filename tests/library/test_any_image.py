@@ -134,7 +134,7 @@ def test_every_size(read, size, interlaced):
             np.testing.assert_array_equal(image, expected(samples, kind, depth))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
 def test_every_combination(read, data, seed):
     kind, depth = data.draw(st.sampled_from(KINDS))
@@ -492,7 +492,7 @@ def test_a_file_that_is_a_program_is_not_run(read, monkeypatch):
     assert ran == []
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.sampled_from([b"", *TEXTS[1:-2], SIGNATURE, b"\0\0\2\0", b"\n\5\1\1", b"qoif"]),
     st.binary(max_size=300),

@@ -216,7 +216,7 @@ def test_descriptions(layer, description):
         max_size=4,
     ),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_shapes_and_parameters_follow_the_formulas(input_size, kinds):
     layers, expected = [], []
     channels, size = 1, input_size

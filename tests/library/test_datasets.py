@@ -290,7 +290,6 @@ def test_dog_may_be_changed_without_harm():
     assert datasets.dog().any()
 
 
-@settings(deadline=None)
 @given(
     st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4)).flatmap(
         lambda shape: st.one_of(arrays(np.uint8, shape), arrays(np.uint16, shape))
@@ -599,7 +598,6 @@ def test_truncated_photo_is_refused(read):
         read(photo[: len(photo) // 2])
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_changed_byte_gives_an_image_or_a_value_error(tmp_path_factory, data):
     content = bytearray(FILES[data.draw(st.sampled_from(["png", "jpeg", "gif"]))])
@@ -651,7 +649,6 @@ def split(train):
 
 
 @given(st.booleans(), st.integers(0, 9_999))
-@settings(deadline=None)
 def test_any_digit_is_the_same_alone_and_among_all(train, index):
     digits, images, labels = split(train)
     image, label = digits[index]
@@ -660,7 +657,7 @@ def test_any_digit_is_the_same_alone_and_among_all(train, index):
 
 
 @given(st.integers(0, 575), st.integers(0, 767))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_what_is_written_into_one_photo_of_the_dog_is_not_in_the_next(row, column):
     photo = datasets.dog()
     before = photo[row, column].copy()

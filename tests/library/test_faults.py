@@ -23,7 +23,7 @@ no_kills = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 
 
 def assert_killed(process):
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
     assert process.returncode == -signal.SIGKILL
 
 
@@ -118,7 +118,7 @@ def test_training_is_killed_while_another_process_waits(
     assert not results
     process.kill()
     assert_killed(process)
-    waiting.join(120)
+    waiting.join(600)
     for ours, right in zip(results[0], trained, strict=True):
         np.testing.assert_array_equal(ours, right)
     assert_read(trained, monkeypatch)

@@ -318,7 +318,8 @@ def branches(draw):
     st.tuples(st.integers(5, 12), st.integers(5, 12)),
 )
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+    max_examples=100,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 def test_windows_are_what_units_see(parts, size):
     model, shape = nn.Sequential(*parts).double(), (2, *size)
@@ -802,7 +803,7 @@ def test_a_window_is_that_of_the_first_unit_moved_by_strides(data):
     st.integers(11, 16),
     st.integers(11, 16),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_effective_field_of_positive_weights_fills_the_window(layers, height, width):
     model = nn.Sequential(*[nn.Conv2d(1, 1, k, s) for k, s in layers])
     for parameter in model.parameters():

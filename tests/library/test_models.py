@@ -160,7 +160,7 @@ def test_parameters_to_train_are_counted(layers):
 
 @pytest.mark.parametrize("make", [MLP, CNN])
 @given(arrays(np.float32, (3, 1, 28, 28), elements=st.floats(0, 1, width=32)))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_digits_are_classified_one_by_one(make, images):
     torch.manual_seed(0)
     model = make().eval()

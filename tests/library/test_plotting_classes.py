@@ -20,7 +20,7 @@ def written(ax):
 
 
 @given(arrays(np.int64, (3, 3), elements=st.integers(0, 999)))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_counts_are_written_and_only_errors_coloured(matrix):
     ax = plot_confusion_matrix(matrix)
     expected = {(x, y): str(n) for (y, x), n in np.ndenumerate(matrix) if n}
@@ -151,7 +151,7 @@ def test_names_of_classes_never_overlap_nor_leave_the_figure(
 
 
 @given(arrays(np.float64, 10, elements=st.floats(0.01, 1)))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_bars_are_the_probabilities(weights):
     probabilities = weights / weights.sum()
     ax = plot_probabilities(probabilities)

@@ -24,7 +24,7 @@ def split(figure):
 
 
 @given(arrays(np.float64, (2, 3), elements=st.floats(-1e6, 1e6)))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_signed_limits_are_symmetric(values):
     image = plot_signed(values, colorbar=False).images[0]
     low, high = image.get_clim()
@@ -48,7 +48,7 @@ def test_bytes_do_not_overflow():
 
 
 @given(stacks)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_maps_share_one_scale(stack):
     maps, bars = split(plot_feature_maps(stack))
     limit = float(np.abs(stack).max()) or 1

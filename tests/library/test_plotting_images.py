@@ -28,7 +28,7 @@ def shown(ax):
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=5)))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_contrast_of_bytes_is_never_stretched(pixels):
     ax = plot_image(pixels)
     np.testing.assert_array_equal(shown(ax), pixels)
@@ -37,7 +37,7 @@ def test_contrast_of_bytes_is_never_stretched(pixels):
 
 
 @given(arrays(np.float32, (2, 3), elements=st.floats(0, 1, width=32)))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_contrast_of_floats_is_never_stretched(pixels):
     ax = plot_image(pixels)
     np.testing.assert_array_equal(shown(ax), pixels)
@@ -215,7 +215,7 @@ def boxes(draw):
 
 
 @given(boxes())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_boxes_cover_their_pixels_and_are_in_view(box):
     top, left, bottom, right = box
     ax = plot_boxes(np.zeros((8, 6)), box)
@@ -294,7 +294,7 @@ def test_bad_heat_is_named(heat, limit, message):
     st.lists(array_shapes(min_dims=2, max_dims=2, max_side=3), min_size=1, max_size=7),
     st.integers(1, 9),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_each_image_of_a_grid_is_shown_in_its_place(shapes, columns):
     images = [np.full(shape, 20 * i, np.uint8) for i, shape in enumerate(shapes)]
     figure = plot_images(images, columns=columns)
@@ -309,7 +309,7 @@ def test_each_image_of_a_grid_is_shown_in_its_place(shapes, columns):
 
 
 @given(arrays(np.float32, (2, 3, 3), elements=st.floats(0, 1, width=32)))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_channels_add_up_to_the_picture(pixels):
     colour, *channels = plot_channels(pixels).axes
     np.testing.assert_array_equal(shown(colour), pixels)
@@ -322,7 +322,7 @@ def test_channels_add_up_to_the_picture(pixels):
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=5)
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_titles_of_digits_tell_label_and_wrong_answer(pairs):
     labels, answers = zip(*pairs, strict=True)
     digits = np.arange(len(pairs) * 4, dtype=np.uint8).reshape(-1, 2, 2)
@@ -339,7 +339,7 @@ def test_titles_of_digits_tell_label_and_wrong_answer(pairs):
 
 
 @given(arrays(np.float64, (2, 3), elements=st.floats(0, 1e3)), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_more_heat_the_less_of_the_picture_is_seen(heat, bar):
     ax = plot_overlay(np.zeros((4, 6)), heat, colorbar=bar)
     picture, overlay = ax.images

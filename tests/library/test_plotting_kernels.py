@@ -28,7 +28,7 @@ def written(ax):
 
 
 @given(kernels)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_weights_are_written_and_colours_centred_on_zero(kernel):
     ax = plot_kernel(kernel)
     image = ax.images[0]
@@ -112,7 +112,7 @@ def test_a_bad_kernel_is_named():
 
 
 @given(st.lists(kernels, min_size=1, max_size=5))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_kernels_share_one_scale_and_one_bar(stack):
     figure = plot_kernels(stack, titles=range(len(stack)))
     *axes, bar = figure.axes

@@ -176,7 +176,7 @@ def test_errors_of_the_run_come_through():
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=5), st.booleans())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_every_layer_has_a_row_with_its_parameters(sizes, named):
     model = nn.Sequential(
         *[nn.Linear(a, b) for a, b in itertools.pairwise([3, *sizes])]

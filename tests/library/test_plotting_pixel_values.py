@@ -39,7 +39,7 @@ def pixels_of(figure, dpi=100):
 
 
 @given(arrays(np.uint8, small))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_cell_says_its_value(pixels):
     ax = plot_pixel_values(pixels)
     expected = {(x, y): str(value) for (y, x), value in np.ndenumerate(pixels)}
@@ -49,7 +49,7 @@ def test_every_cell_says_its_value(pixels):
 
 
 @given(arrays(np.uint8, small))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_each_distinct_number_is_drawn_once(pixels):
     ax = plot_pixel_values(pixels)
     counts = {text: len(centres) for text, _, centres in groups(ax)}
@@ -59,7 +59,7 @@ def test_each_distinct_number_is_drawn_once(pixels):
 
 
 @given(st.integers(0, 255))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_numbers_contrast_with_their_pixel(value):
     ((_, color, _),) = groups(plot_pixel_values(np.uint8([[value]])))
     grey = value / 255

@@ -66,7 +66,7 @@ def test_bad_curves_are_named(histories, error, message):
 
 
 @given(st.integers(0, 4), st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_shifts_are_in_pixels_and_accuracy_in_per_cent(reach, data):
     side = 2 * reach + 1
     accuracy = data.draw(arrays(np.float64, (side, side), elements=st.floats(0, 1)))
@@ -102,7 +102,7 @@ def test_bad_accuracies_are_named(accuracy, message):
         max_size=8,
     )
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_curve_is_drawn_and_named_once(curves):
     ax = plot_history(curves)
     assert len(ax.lines) == len(curves)

@@ -246,7 +246,7 @@ def test_evaluation_keeps_the_mode_of_every_module(data):
 
 
 @given(st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_evaluation_follows_from_scores(data):
     classes, count = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 12))
     scores = data.draw(
@@ -277,7 +277,7 @@ def test_evaluation_follows_from_scores(data):
 @given(
     st.integers(1, 3), st.integers(1, 9), st.integers(1, 12), st.integers(0, 2**63 - 1)
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_history_has_a_loss_and_a_rate_a_step(epochs, count, batch_size, seed):
     generator = torch.Generator().manual_seed(count)
     images = torch.rand(count, 1, 2, 2, generator=generator)

@@ -104,7 +104,6 @@ def test_pictures_may_have_4096_pixels_a_side():
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_kernel_playground_is_set_as_asked(data):
     sides = data.draw(st.integers(2, 7)), data.draw(st.integers(2, 7))
     elements = st.one_of(numbers, st.integers(-9, 9).map(float))
@@ -240,7 +239,7 @@ def layer_of(words):
 
 
 @given(st.lists(PARTS, min_size=1, max_size=4), pixels(4, 5, 3), st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_receptive_field_lists_the_layers(parts, levels, floats):
     network = nn.Sequential(*parts, nn.Flatten(), nn.Tanh())
     image = levels / 255 if floats else levels
@@ -282,7 +281,6 @@ def test_receptive_field_leaves_out_what_is_usual_and_takes_several():
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_quantised_weights_are_the_nearest_of_255_levels(data):
     torch.manual_seed(data.draw(st.integers(0, 99)))
     model = nn.Sequential(
@@ -362,7 +360,7 @@ def networks(draw):
 
 
 @given(networks(), pixels(3, 1, 28, 28), st.lists(st.integers(0, 9), min_size=3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_draw_digit_carries_networks_digits_and_answers(network, levels, labels):
     digits, labels = torch.tensor(levels) / 255, torch.tensor(labels[:3])
     linear = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
@@ -629,7 +627,7 @@ def kept(model, seed):
 
 
 @given(st.integers(0, 99), st.integers(1, 5), st.integers(1, 50), st.integers(0, 9))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_training_steps_carries_what_evaluate_says(seed, filters, digits, examples):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(CLASSES, (len(IMAGES),), generator=generator)

@@ -29,9 +29,7 @@ from cnnviz.live._packing import (
 )
 
 # The same examples in every run.
-few, many = (
-    settings(derandomize=True, deadline=None, max_examples=n) for n in (40, 100)
-)
+few, many = (settings(derandomize=True, max_examples=n) for n in (40, 100))
 
 # Typed arrays go to the browser as lists with their types, and come back as lists.
 CALL = """([name, given]) => {

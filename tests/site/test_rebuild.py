@@ -114,7 +114,7 @@ def run_sphinx(book, *options, **environment):
 def build(book, *options, **environment):
     """Build the book; return its exit code, what it said, and which pages ran."""
     started = run_sphinx(book, *options, **environment)
-    stdout, stderr = started.communicate(timeout=300)
+    stdout, stderr = started.communicate(timeout=1800)
     done = subprocess.CompletedProcess(started.args, started.returncode, stdout, stderr)
     said = re.findall("examples to run: (?!none)(.*)", stdout)
     return done, set(", ".join(said).split(", ")) - {""}

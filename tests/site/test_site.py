@@ -233,7 +233,7 @@ def test_a_repository_that_is_not_one_stops_the_build(tmp_path):
 def test_search_finds_what_readers_ask_for(open_page, address, query, found):
     page = open_page(f"{address}search.html?q={query}")
     summary = page.locator(".search-summary").filter(has_text="finished")
-    summary.wait_for(timeout=30_000)
+    summary.wait_for()
     results = page.locator("#search-results li > a").all()
     addresses = [result.get_attribute("href").split("#")[0] for result in results]
     assert found in addresses[:3]
