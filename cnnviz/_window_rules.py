@@ -383,10 +383,9 @@ def _interpolation(part, axis):
     """Read what the operation itself makes of each position, dimension by dimension."""
     ways = len(part.arguments["output_size"])
     for place in range(-ways, 0):
-        length, count = part.before[place], part.after[place]
-        index = torch.arange(length).expand(count, length)
-        valid = _weights(part, place, ways) != 0
-        axis = axis.read(place, length, Taps(index, valid, None))
+        read = (_weights(part, place, ways) != 0).int()
+        valid, index = read.topk(int(read.sum(1).max()))
+        axis = axis.read(place, part.before[place], Taps(index, valid.bool(), None))
     return axis
 
 
@@ -478,8 +477,9 @@ def _reshaping(part, axis):
         old += here if alike else before
         new += [1] * len(after) if alike else after
     home = axis.home
-    if home is not None and part.before[home:] != part.after[home:]:
-        home = None
+    if home is not None:
+        places, left = part.after[home:], part.after[:home]
+        home = home if left and places == part.before[home:] else None
     return axis.moved(windows.expand(old).reshape(new), home)
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -39,6 +40,23 @@ class Seen(NamedTuple):
     image_size: tuple[int, int]
 
 
+class _Exits(TorchFunctionMode):
+    """Tells of what PyTorch doesn't dispatch: tensors that are read, or exchanged."""
+
+    NAMES = "numpy", "__array__", "tolist", "__dlpack__", "storage", "untyped_storage"
+
+    def __init__(self, leave):
+        super().__init__()
+        self._leave = leave
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function.__name__ in self.NAMES:
+            self._leave(function.__name__, args)
+        if function == torch.Tensor.data.__set__:
+            self._leave("data", args)
+        return function(*args, **kwargs or {})
+
+
 class WindowTracker(TorchDispatchMode):
     """While active, knows which pixels of `image` the units of each tensor see."""
 
@@ -54,8 +72,8 @@ class WindowTracker(TorchDispatchMode):
         self._known[image] = 0, tuple(Axis.of_pixels(image, home) for home in (-2, -1))
 
     @contextmanager
-    def naming(self, layers):
-        """Know which of `layers` is running, to name it where it can't be followed."""
+    def following(self, layers):
+        """Follow a run, and know which of `layers` is running, to name it."""
 
         def enter(name):
             return lambda *_: self._layers.append(name)
@@ -69,14 +87,18 @@ class WindowTracker(TorchDispatchMode):
                 hooks.enter_context(before)
                 after = nn.Module.register_forward_hook(module, leave)
                 hooks.enter_context(after)
+            hooks.enter_context(_Exits(self._leave))
+            hooks.enter_context(self)
             yield
 
     def axes(self, tensor):
         """Return the windows along y and x.
 
         It is None for what doesn't depend on the image, `Unknown` for what was not
-        followed.
+        followed: all, once a value of the image has been read.
         """
+        if self._value_read:
+            return self._value_read
         base = tensor._base if tensor._is_view() else tensor
         time, axes = self._known.get(tensor, (0, None))
         if self._written.get(base, 0) <= time or base is tensor:
@@ -94,14 +116,14 @@ class WindowTracker(TorchDispatchMode):
             if (axes := self.axes(tensor))
         }
         result = operation(*args, **kwargs)
-        if sources or self._value_read:
+        if sources:
             self._follow(operation, args, kwargs, sources, result)
         return result
 
     def _follow(self, operation, args, kwargs, sources, result):
         """Keep the windows of what an operation returned, and of what it wrote."""
         written = _written(operation, args, kwargs)
-        outputs = [t for t in _leaves(operation, (result,)) if t.numel()]
+        outputs = _leaves(operation, (result,))
         others = [tensor for tensor in written if not _among(tensor, outputs)]
         if isinstance(result, (bool, int, float)) and not self._value_read:
             self._value_read = self._unknown(
@@ -139,6 +161,11 @@ class WindowTracker(TorchDispatchMode):
                 self._known[tensor] = self._time, axes
         for tensor in others:
             self._write(tensor, lost or self._unknown(operation._schema.name))
+
+    def _leave(self, function, values):
+        """Stop following where values of the image go round what is dispatched."""
+        if any(map(self.axes, tensors(values))) and not self._value_read:
+            self._value_read = self._unknown(f"Tensor.{function}")
 
     def _unknown(self, operation):
         return Unknown(operation, self._layers[-1] if self._layers else "output")
@@ -184,10 +211,10 @@ def _pasted(base, whole, part, axes):
 
 
 def _leaves(operation, values):
-    """Return the tensors in what an operation takes or gives."""
+    """Return the tensors in what an operation takes or gives, if not empty."""
     if not hasattr(operation, "_schema"):
         values = tree_leaves(values)
-    return [tensor for value in values for tensor in tensors(value)]
+    return [each for value in values for each in tensors(value) if each.numel()]
 
 
 def _written(operation, args, kwargs):
@@ -200,6 +227,7 @@ def _written(operation, args, kwargs):
         for argument in operation._schema.arguments
         if argument.alias_info and argument.alias_info.is_write
         for tensor in tensors(arguments[argument.name])
+        if tensor.numel()
     ]
 
 
@@ -281,8 +309,8 @@ def _rows_and_columns(axes, shape):
         homes = [place for places in moving for place in places]
         apart = homes[0] == homes[1] - 1
     else:
-        apart = None not in homes and all(
-            places in ([], [home]) for places, home in zip(moving, homes, strict=True)
+        apart = len({*homes} - {None}) == 2 and all(
+            {*places} <= {home} for places, home in zip(moving, homes, strict=True)
         )
     if len(shape) < 4 and not (apart and any(moving)):
         return None

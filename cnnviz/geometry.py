@@ -15,10 +15,12 @@ from torch import nn
 from cnnviz._probing import (
     as_input_shape,
     blank_input,
+    buffers_of,
     check_initialized,
     check_layer,
     evaluating,
     layers_of,
+    parameters_of,
     run,
     tensors_in,
     watched,
@@ -312,7 +314,7 @@ def receptive_field(model: nn.Module, input_shape: Sizes) -> dict[str, Receptive
             outputs[part] = tracker.axes(tensor), tensor.shape
 
     layers = layers_of(model)
-    with tracker.naming(layers), watched(layers, note), tracker:
+    with watched(layers, note), tracker.following(layers):
         run(model, image)
 
     known = {}
@@ -371,8 +373,8 @@ def effective_receptive_field(model: nn.Module, x: torch.Tensor, layer: str) -> 
     ------
     TypeError, ValueError
         If `x` is not such a batch, finite and not empty, or the model has no such
-        layer, or the layer doesn't depend on `x`, or layers are not initialised,
-        scripted or traced.
+        layer, or the layer doesn't depend on `x` or runs without gradients, or layers
+        are not initialised, scripted, traced or made in `torch.inference_mode`.
 
     Whatever the model itself raises passes through.
 
@@ -395,8 +397,9 @@ def effective_receptive_field(model: nn.Module, x: torch.Tensor, layer: str) -> 
         expected = "a floating-point tensor (N, C, H, W)"
         raise invalid("x", expected, describe(x), TypeError)
     as_array(x, "x", 4, "images (N, C, H, W)")
-    with torch.inference_mode(False):
-        pixels = x.detach().clone().requires_grad_()
+    if any(p.is_inference() for p in [*parameters_of(model), *buffers_of(model)]):
+        expected = "made outside torch.inference_mode(), to have gradients"
+        raise invalid("model", expected, "parameters or buffers made in it")
     centres = {}
 
     def note(name, module, output):
@@ -405,13 +408,16 @@ def effective_receptive_field(model: nn.Module, x: torch.Tensor, layer: str) -> 
             middle = (size // 2 for size in tensor.shape[2:])
             centres[part] = tensor[..., *middle].sum()
 
-    with evaluating(model), torch.enable_grad(), watched(layers, note):
-        model(pixels.clone())
-    check_layer(layer, "layer", centres)
-    gradient = None
-    if centres[layer].requires_grad:
-        (gradient,) = torch.autograd.grad(centres[layer], pixels, allow_unused=True)
+    with torch.inference_mode(False), torch.enable_grad():
+        pixels = x.detach().clone().requires_grad_()
+        with evaluating(model), watched(layers, note):
+            model(pixels.clone())
+        check_layer(layer, "layer", centres)
+        gradient = None
+        if centres[layer].requires_grad:
+            (gradient,) = torch.autograd.grad(centres[layer], pixels, allow_unused=True)
     if gradient is None:
-        raise invalid("layer", "a layer that depends on x", repr(layer))
+        expected = "a layer that depends on x, and runs with gradients"
+        raise invalid("layer", expected, repr(layer))
     influence = gradient.abs().double().mean(dim=(0, 1)).cpu().numpy()
     return influence / (influence.max() or 1)

@@ -180,6 +180,12 @@ def fill(x):
     return y
 
 
+def exchange_data(x):
+    y = torch.zeros_like(x)
+    y.data = x.flip(2)
+    return y
+
+
 def space_to_depth(x):
     x = nn.functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
     return nn.functional.pixel_unshuffle(x, 2)[:, 3:5]
@@ -623,16 +629,24 @@ class Recurrent(nn.LSTM):
         (Function(torch.inference_mode()(torch.relu)), r"torch.inference_mode\(\)"),
         (Function(lambda x: x / (1 + x.max().item())), "aten.* reads a value"),
         (Function(lambda x: x + 1 if x.sum() > 0 else 2 * x), "aten.* reads a value"),
+        (Function(lambda x: torch.from_numpy(x.numpy())), "Tensor.numpy"),
+        (Function(lambda x: torch.tensor(np.asarray(x))), "Tensor.__array__"),
+        (Function(lambda x: torch.tensor(x.tolist())), "Tensor.tolist"),
+        (
+            Function(lambda x: torch.from_dlpack(x.flip(2))),
+            "aten::is_pinned|Tensor.__dlpack__",
+        ),
+        (Function(exchange_data), "Tensor.data"),
         (Function(lambda x: x.gather(2, x.long())), "aten::gather of computed places"),
     ],
 )
 def test_what_cannot_be_followed_is_named(layer, message):
     shape = (2, 13, 11)
-    with pytest.raises(ValueError, match=f"model must be .* got {message}.* 'layer'"):
+    with pytest.raises(ValueError, match=f"model must be .* got ({message}).* 'layer'"):
         receptive_field(nn.Sequential(OrderedDict(layer=layer)), shape)
     conv = nn.Conv2d(2, 2, 3, padding=1)
     model = nn.Sequential(OrderedDict(conv=conv, layer=layer, relu=nn.ReLU()))
-    with pytest.warns(UserWarning, match=f"'layer' and 2 more.*{message}.* 'layer'"):
+    with pytest.warns(UserWarning, match=f"'layer' and 2 more.*({message}).* 'layer'"):
         fields = receptive_field(model, shape)
     assert fields == {"conv": ReceptiveField((3, 3), (1, 1), (-1, -1))}
     assert not any(module._forward_hooks for module in model.modules())
@@ -775,6 +789,21 @@ def test_effective_field_of_a_layer_that_sees_nothing_is_refused():
         model = Function(lambda x, constant=constant: constant * 1)
         with pytest.raises(ValueError, match="layer must be a layer that depends on x"):
             effective_receptive_field(model, torch.rand(1, 1, 4, 4), "output")
+
+
+def test_effective_field_in_inference_mode_is_the_same_or_refused():
+    model, x = linear_network(), torch.rand(1, 2, 9, 9)
+    expected = effective_receptive_field(model, x, "1")
+    with torch.inference_mode():
+        for pixels in (x, x.clone()):
+            field = effective_receptive_field(model, pixels, "1")
+            np.testing.assert_array_equal(field, expected)
+        made_in_it = linear_network()
+    with pytest.raises(ValueError, match=r"model must be made outside torch.inference"):
+        effective_receptive_field(made_in_it, x, "1")
+    inside = Function(torch.inference_mode()(model.forward))
+    with pytest.raises(ValueError, match="runs with gradients, got 'output'"):
+        effective_receptive_field(inside, x, "output")
 
 
 @given(st.data())
