@@ -94,7 +94,7 @@ def _environment():
         raise TypeError("hooks are set for all modules, which may do anything")
     cudnn, cpu = torch.backends.cudnn, torch.backends.mkldnn
     return (
-        *(sys.version, str(torch.__version__), np.__version__, platform.uname()[4:]),
+        *(sys.version, str(torch.__version__), np.__version__, platform.machine()),
         *(_processor(), torch.__config__.show(), torch.__config__.parallel_info()),
         {k: v for k, v in os.environ.items() if k.startswith(INSTRUCTION_SETS)},
         *(cpu.enabled, cudnn.enabled, cudnn.benchmark, cudnn.deterministic),

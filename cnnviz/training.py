@@ -110,11 +110,11 @@ def fit(
         Keep the result in `cache_folder`, and read it from there the next time. It is
         found by a hash of what it depends on: the model's classes, attributes and
         initial weights, the functions and globals that its code names, the data, the
-        settings, the versions and the processor's instruction set. Models for which
-        that can't be told (hooks, compiled or scripted parts, locks, open files), and
-        models of which training changes more than the `state_dict`, are trained each
-        time. The hash does not see other packages' or files' changes that code finds
-        out about only when it runs.
+        settings, the versions and the processor. Models for which that can't be told
+        (hooks, compiled or scripted parts, locks, open files), and trainings that
+        change more than the `state_dict`, are trained each time. What code finds out
+        only when it runs is not seen: files that it reads, `sys.modules`, how Python
+        or PyTorch is set up beyond dtypes, precision and threads.
     progress : bool, default True
         Show a progress bar. The environment variable ``TQDM_DISABLE=1`` hides it, too.
 
@@ -408,7 +408,7 @@ def _scores(model, images, labels, highest, whose=""):
     """Return a score a class for each image, or refuse a model that gives others."""
     try:
         scores = model(images)
-    except Exception as error:
+    except (RuntimeError, ValueError) as error:
         got = f"{describe(images)}: {error}"
         raise invalid(f"{whose}images", "what the model takes", got) from error
     if not isinstance(scores, torch.Tensor) or not scores.is_floating_point():

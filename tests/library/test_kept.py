@@ -2,20 +2,27 @@
 
 import copy
 import dataclasses
+import enum
 import functools
+import logging
 import os
+import random
 import subprocess
 import sys
 import threading
 import types
 
+import matplotlib.pyplot as plt
 import numpy as np
 import platformdirs
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import nn
 from torch.nn.utils.prune import l1_unstructured
+from torch.optim.swa_utils import AveragedModel
+from torchvision.transforms import Normalize
 
 from cnnviz import training
 from cnnviz._fingerprint import fingerprint
@@ -85,6 +92,23 @@ class Forgetful(Options):
         return {}
 
 
+class Secretive(Slotted):
+    """So it keeps nothing of slots."""
+
+    __slots__ = ()
+
+    def __reduce__(self):
+        return Secretive, (0,)
+
+
+class Factor(enum.Enum):
+    ONE = 1.0
+    OTHER = -3.0
+
+    def __call__(self):
+        return self.value
+
+
 def returning(factor):
     def scale():
         return factor
@@ -101,6 +125,25 @@ def from_source(source, **names):
 
 def with_global(factor):
     return from_source("return super().forward(x) * FACTOR", FACTOR=factor)
+
+
+def from_environment(factor):
+    os.environ["FACTOR"] = str(factor)
+    return from_source("return self.layers(x) * float(os.environ['FACTOR'])", os=os)
+
+
+def with_library(factor):
+    """A network whose library's function was replaced by the user's."""
+    F.bilinear = lambda x: x * factor
+    return from_source("return F.bilinear(self.layers(x))", F=F)
+
+
+def with_layer(factor):
+    """A network of a library's layer, a method of which was replaced."""
+    nn.LPPool1d.forward = lambda self, x: x * factor
+    model = Net()
+    model.layers.append(nn.LPPool1d(1, 1))
+    return model
 
 
 def with_helper(source):
@@ -178,6 +221,9 @@ MAKERS = {
     "an object": lambda factor: Net(Options(factor)),
     "an object with slots": lambda factor: Net(Slotted(factor)),
     "what pickling forgets": lambda factor: Net(Forgetful(factor)),
+    "slots that pickling forgets": lambda factor: Net(Secretive(factor)),
+    "an enum's member": lambda factor: Net(Factor(factor)),
+    "a bound method": lambda factor: Net(Options(factor).__call__),
     "a partial": lambda factor: Net(functools.partial(float, factor)),
     "a closure": lambda factor: Net(returning(factor)),
     "a default": lambda factor: Net(lambda factor=factor: factor),
@@ -185,6 +231,12 @@ MAKERS = {
     "a class's body": lambda factor: from_source(f"return self.layers(x) * {factor}"),
     "a class attribute": classwide,
     "a global": with_global,
+    "a global that a text names": lambda factor: from_source(
+        "return self.layers(x) * globals()['FACTOR']", FACTOR=factor
+    ),
+    "the environment": from_environment,
+    "a library's function": with_library,
+    "a library's layer": with_layer,
     "a helper's body": with_helper,
     "a module's global": with_module,
     "a method of one network": with_method,
@@ -205,7 +257,10 @@ def same(one, other):
 
 @pytest.mark.filterwarnings("ignore:the trained network cannot be kept")
 @pytest.mark.parametrize("what", MAKERS)
-def test_a_network_never_gets_another_ones_result(what):
+def test_a_network_never_gets_another_ones_result(what, monkeypatch):
+    monkeypatch.setattr(F, "bilinear", F.bilinear)
+    monkeypatch.setattr(nn.LPPool1d, "forward", nn.LPPool1d.forward)
+    monkeypatch.setenv("FACTOR", "")
     make = MAKERS[what]
     train(make(1.0))
     model, right = make(-3.0), make(-3.0)
@@ -320,6 +375,10 @@ def test_another_cause_is_another_result(own_cache, monkeypatch, change):
     assert len(list(own_cache.glob("trained/*.pt"))) == 2
 
 
+def noisy(draw):
+    return from_source("return self.layers(x) + draw()", draw=draw)
+
+
 def hooked(register):
     model = Net()
     getattr(model.layers[2], register)(lambda *_: None)
@@ -380,6 +439,8 @@ UNKEPT = {
     "a weight without values": lambda: holding(torch.ones(3, device="meta")),
     "what forward counts": counting,
     "a buffer that changes": averaging,
+    "numpy's random numbers": lambda: noisy(np.random.rand),
+    "Python's random numbers": lambda: noisy(random.random),
     "an import": lambda: from_source("import conftest; return self.layers(x)"),
     "TorchScript": lambda: torch.jit.script(
         nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
@@ -402,9 +463,10 @@ def test_what_cannot_be_kept_is_trained_and_told(own_cache, what):
             train(model)
         assert len(told) == 1
         assert told[0].filename == __file__
-        train(right, cache=False)
-        assert same(weights(model), weights(right))
-        assert same(model.buffers(), right.buffers())
+        if "random" not in what:
+            train(right, cache=False)
+            assert same(weights(model), weights(right))
+            assert same(model.buffers(), right.buffers())
     assert list(own_cache.glob("trained/*.pt")) == []
 
 
@@ -416,10 +478,16 @@ def test_what_cannot_be_kept_is_trained_and_told(own_cache, what):
         lambda: nn.Linear(16, 3).bfloat16(),
         lambda: nn.LazyLinear(3),
         lambda: nn.Sequential(nn.Unflatten(1, (4, 4)), nn.GRU(4, 3), Last()),
+        lambda: Tutorial(),
+        lambda: AveragedModel(nn.Linear(16, 3)),
+        lambda: torchvision.ops.MLP(16, [8, 3]),
     ],
-    ids=["weight norm", "spectral norm", "bfloat16", "lazy", "GRU"],
+    ids=[
+        *("weight norm", "spectral norm", "bfloat16", "lazy", "GRU"),
+        *("a tutorial's", "averaged", "torchvision's"),
+    ],
 )
-def test_models_of_torch_are_kept(own_cache, make, monkeypatch):
+def test_ordinary_models_are_kept(own_cache, make, monkeypatch):
     results = []
     for _ in range(2):
         torch.manual_seed(0)
@@ -434,6 +502,45 @@ def test_models_of_torch_are_kept(own_cache, make, monkeypatch):
         results.append(weights(model))
         monkeypatch.setattr(training, "_train", None)
     assert same(*results)
+
+
+class Straight(torch.autograd.Function):
+    """The sign of numbers, with the gradient of the numbers."""
+
+    @staticmethod
+    def forward(context, x):
+        return x.sign()
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient
+
+
+class Tutorial(nn.Module):
+    """Holds, names and imports what ordinary networks do."""
+
+    log = logging.getLogger("tutorial")
+
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(16, 3)
+        self.device = torch.device("cpu")
+        self.normalise = Normalize(0.5, 0.5)
+        self.flat = functools.partial(torch.flatten, start_dim=1)
+        self.act, self.pool = F.relu, F.max_pool2d
+
+    @functools.cached_property
+    def width(self):
+        return 3
+
+    def forward(self, x):
+        self.log.debug("%s", x.shape)
+        return self.last(Straight.apply(self.act(self.flat(x))))
+
+    def explain(self, x):
+        import captum.attr
+
+        plt.imshow(captum.attr.Saliency(self).attribute(x))
 
 
 class Last(nn.Module):
