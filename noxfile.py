@@ -96,13 +96,21 @@ def hosted(session):
 
 def measure(session):
     """Measure the built site by tools from the npm registry."""
-    tools = ROOT / ".nox" / "site"
-    shutil.copytree(ROOT / "tests" / "site" / "measure", tools, dirs_exist_ok=True)
-    with session.chdir(tools):
-        npm = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund")
-        session.run(*npm, external=True, silent=True)
+    with session.chdir(npm_tools(session, "tests/site/measure")):
         check = ("node", "check.mjs", str(SITE))
         session.run(*check, *session.posargs, external=True)
+
+
+def npm_tools(session, source):
+    """Install what a folder's package.json names; return where, with all its files."""
+    if not shutil.which("npm"):
+        session.error("npm is missing: install Node.js, 20.19 or later, with it")
+    tools = ROOT / ".nox" / Path(source).name
+    shutil.copytree(ROOT / source, tools, dirs_exist_ok=True)
+    with session.chdir(tools):
+        install = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund")
+        session.run(*install, external=True, silent=True)
+    return tools
 
 
 @nox.session(venv_backend="none", requires=["dev"], default=False)
@@ -175,11 +183,22 @@ def tally(results):
 
 @nox.session(default=False)
 def lint(session):
-    """Check style with ruff."""
+    """Check style: of Python with ruff, of scripts with ESLint and Prettier.
+
+    ``nox -s lint -- --fix`` mends what can be mended. The last two need npm.
+    """
     groups = nox.project.load_toml(ROOT / "pyproject.toml")
     session.install(*nox.project.dependency_groups(groups, "lint"))
+    fix = "--fix" in session.posargs
     session.run("ruff", "check", *session.posargs)
-    session.run("ruff", "format", "--check", *session.posargs)
+    session.run("ruff", "format", *([] if fix else ["--check"]))
+    tools = npm_tools(session, "tests/support/javascript")
+    eslint = ("eslint/bin/eslint.js", "eslint.config.js", *(["--fix"] if fix else []))
+    write = "--write" if fix else "--check"
+    prettier = ("prettier/bin/prettier.cjs", "prettier.json", write)
+    for script, config, *how in (eslint, prettier):
+        command = ("node", tools / "node_modules" / script, "--config", tools / config)
+        session.run(*map(str, command), *how, "cnnviz/live/*.js", external=True)
 
 
 @nox.session(default=False)

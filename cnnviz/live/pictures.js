@@ -78,7 +78,7 @@
 		const parts = [file.part(0, 8)];
 		let orientation = 1;
 		let kind = "";
-		for (let start = 8; kind !== "IEND"; ) {
+		for (let start = 8; kind !== "IEND";) {
 			kind = file.text(start + 4, 4);
 			const end = start + 8 + file.number(start, 4);
 			if (kind === "eXIf") orientation = orientationIn(file, start + 8);
@@ -107,12 +107,14 @@
 		const parts = [file.part(0, 2)];
 		let orientation = 1;
 		let start = nextSegment(file, 2);
-		for (let kind; (kind = file.number(start + 1, 1)) !== END; ) {
+		for (let kind; (kind = file.number(start + 1, 1)) !== END;) {
 			const next = nextSegment(file, start + 2 + file.number(start + 2, 2));
 			// Adobe's note tells how colours are coded.
 			const note = kind === COMMENT || (kind >= FIRST_NOTE && kind <= LAST_NOTE && kind !== ADOBE);
 			if (!note) parts.push(file.part(start, next));
-			if (kind === EXIF && file.text(start + 4, 6) === "Exif\0\0") orientation = orientationIn(file, start + 10);
+			if (kind === EXIF && file.text(start + 4, 6) === "Exif\0\0") {
+				orientation = orientationIn(file, start + 10);
+			}
 			start = next;
 		}
 		parts.push(file.part(start, start + 2));
@@ -137,7 +139,11 @@
 			parts.push(chunk, new Uint8Array(size % 2));
 		}
 		const size = new DataView(new ArrayBuffer(4));
-		size.setUint32(0, parts.reduce((sum, { length }) => sum + length, 4), true);
+		size.setUint32(
+			0,
+			parts.reduce((sum, { length }) => sum + length, 4),
+			true,
+		);
 		return { parts: ["RIFF", size, "WEBP", ...parts], orientation };
 	}
 
@@ -152,7 +158,7 @@
 		for (let at = 13 + coloursAfter(10); kind !== IMAGE; at++) {
 			kind = file.number(at, 1);
 			at += kind === IMAGE ? 11 + coloursAfter(at + 9) : 2;
-			for (let size; (size = file.number(at, 1)); ) at += 1 + size;
+			for (let size; (size = file.number(at, 1));) at += 1 + size;
 		}
 		return { parts: [file.all], orientation: 1 };
 	}

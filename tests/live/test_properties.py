@@ -211,34 +211,6 @@ def test_a_shift_by_whole_strides_shifts_the_output(
     np.testing.assert_array_equal(found, whole[down:, right:])
 
 
-@few
-@given(st.data(), maps(WHOLE, high=7), WINDOWS, SIZES, SIZES)
-def test_memory_used_again_leaves_no_trace(core, data, kernel, windows, h, w):
-    image = data.draw(arrays(np.float32, (h, w), elements=WHOLE))
-    assume(fits(image, kernel, **windows))
-    fresh = core("convolve", image, kernel, windows)
-    old = data.draw(
-        st.one_of(
-            st.just(np.full(fresh.shape, 7, np.float32)),
-            st.just(np.full(fresh.shape[::-1], np.nan, np.float32)),
-            maps(floats(9)),
-        )
-    )
-    again = core("convolve", image, kernel, windows, old)
-    np.testing.assert_array_equal(again, fresh)
-
-
-def test_memory_is_used_again_where_it_fits(page):
-    answers = page.evaluate(
-        """() => [[5, 4], [4, 5], [2, 10]].map(([width, height]) => {
-            const old = cnnviz.plane(width, height);
-            const dot = cnnviz.plane(1, 1, Float32Array.of(2));
-            return cnnviz.convolve(cnnviz.plane(5, 4), dot, {}, old) === old;
-        })"""
-    )
-    assert answers == [True, False, False]
-
-
 @many
 @given(SIZES, st.integers(1, 7), WINDOWS)
 def test_output_size_is_python_s(core, size, kernel, windows):
@@ -601,7 +573,7 @@ def test_what_is_packed_is_unpacked(core, array):
     arrays(np.float32, array_shapes(min_dims=2, max_side=5), elements=floats(1e3) | ANY)
 )
 def test_weights_are_off_by_half_a_step_at_most(core, weights):
-    weights = np.nan_to_num(weights, posinf=1e30, neginf=-1e30)
+    weights = np.clip(np.nan_to_num(weights), -1e30, 1e30)
     found = core("unpack", pack_weights(weights))
     off = np.abs(
         np.reshape(found["data"], (len(weights), -1))
@@ -670,11 +642,11 @@ def test_places_outside_have_the_colours_of_the_ends(core, kind, place):
     assert core("colorAt", kind, place) == core("colorAt", kind, nearest)
 
 
-PAINT = """([maps, scale]) => {
+PAINT = """([given, scale]) => {
     const canvas = (globalThis.canvas ??= document.createElement("canvas"));
-    const [map, ...more] = maps.map(({data, width, height}) =>
+    const maps = given.map(({data, width, height}) =>
         cnnviz.plane(width, height, Float32Array.from(data.numbers)));
-    cnnviz.paint(canvas, more.length ? [map, ...more] : map, scale);
+    cnnviz.paint(canvas, maps, scale);
     const {width, height} = canvas;
     const {data} = canvas.getContext("2d").getImageData(0, 0, width, height);
     return {width, height, data: Array.from(data)};
