@@ -59,7 +59,7 @@ def one_of(value, name, choices):
     return value
 
 
-def as_array(value, name, ndim, shape_words):
+def as_array(value, name, ndim, shape_words, boolean=np.uint8):
     """Return `value` (array-like or tensor) as a finite, non-empty numeric array.
 
     Parameters
@@ -73,11 +73,13 @@ def as_array(value, name, ndim, shape_words):
         The numbers of dimensions allowed.
     shape_words : str
         What is expected, for messages, such as ``"an image (H, W) or (H, W, C)"``.
+    boolean : dtype, default uint8
+        What `bool` becomes.
 
     Returns
     -------
     numpy.ndarray
-        The same values and dtype (`bool` becomes `uint8`).
+        The same values and dtype, but for `bool`.
     """
     if hasattr(value, "detach"):
         if value.is_meta:
@@ -90,7 +92,7 @@ def as_array(value, name, ndim, shape_words):
     except (TypeError, ValueError, RuntimeError):
         raise invalid(name, shape_words, describe(value), TypeError) from None
     if array.dtype == bool:
-        array = array.astype(np.uint8)
+        array = array.astype(boolean)
     if array.dtype.kind not in "iuf":
         raise invalid(
             name, f"{shape_words} of real numbers", describe(array), TypeError
@@ -129,25 +131,73 @@ def as_titles(titles, count, name="titles"):
     return [str(t.item() if hasattr(t, "item") else t) for t in titles]
 
 
-def as_pixels(image, name="image"):
+def as_picture(picture, name, words, channels=(1, 3)):
+    """Return an array (H, W) or (H, W, C), C being one of `channels` and not 1.
+
+    Tensors have torch's order, (H, W), (C, H, W) or (1, C, H, W); all else has
+    NumPy's, (H, W) or (H, W, C). The type says which, never the sizes.
+    """
+    is_tensor = hasattr(picture, "detach")
+    order = "({}, H, W)" if is_tensor else "(H, W, {})"
+    shapes = ["(H, W)", *(order.format(count) for count in channels)]
+    words = f"{'a tensor' if is_tensor else 'an array'} of {words} "
+    words += ", ".join(shapes[:-1]) + " or " + shapes[-1]
+    array = as_array(picture, name, (2, 3, 4) if is_tensor else (2, 3), words, float)
+    if array.ndim == 4 and len(array) == 1:
+        array = array[0]
+    if array.ndim == 3 and is_tensor:
+        array = np.moveaxis(array, 0, 2)
+    if array.ndim == 4 or (array.ndim == 3 and array.shape[2] not in channels):
+        raise invalid(name, words, describe(picture))
+    return array[..., 0] if array.shape[2:] == (1,) else array
+
+
+def as_pixels(image, name="image", normalised_by=None):
     """Return pixels as uint8 or float, (H, W) or (H, W, 3), and their white.
 
-    White is 255 for integers, 1 for floats.
+    White is 255 for integers, 1 for floats. The mean and standard deviation that floats
+    were `normalised_by` are undone, where the caller takes them.
     """
-    words = "pixels (H, W), (H, W, 1) or (H, W, 3)"
-    if str(getattr(image, "dtype", "")).endswith("bool"):
-        image = image * 1.0
-    pixels = as_array(image, name, (2, 3), words)
-    if pixels.ndim == 3:
-        if pixels.shape[2] not in (1, 3):
-            raise invalid(name, words, describe(image))
-        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    is_coarse = getattr(getattr(image, "dtype", None), "itemsize", 8) < 4
+    mode = getattr(image, "mode", None) if hasattr(image, "getbands") else None
+    if mode not in (None, "1", "L", "RGB"):
+        raise invalid(name, "of mode 1, L or RGB where Pillow made it", mode)
+    pixels = as_picture(image, name, "pixels")
+    words = ""
+    if normalised_by is not None:
+        words = ", or normalised ones with their mean and std"
+        if any(each is not None for each in normalised_by):
+            words = " once mean and std are undone"
+            pixels = _undo_normalisation(pixels, name, *normalised_by)
     white, slack, kind = (
-        (1, 1e-6, "float") if pixels.dtype.kind == "f" else (255, 0, "integer")
+        (1, 0.01 if is_coarse else 1e-6, "float")
+        if pixels.dtype.kind == "f"
+        else (255, 0, "integer")
     )
     low, high = pixels.min(), pixels.max()
     if low < -slack or high > white + slack:
-        expected = f"{kind} pixels from 0 to {white}"
+        expected = f"{kind} pixels from 0 to {white}" + words * (white == 1)
         raise invalid(name, expected, f"values from {low:g} to {high:g}")
     pixels = pixels.clip(0, white)
     return (pixels.astype(np.uint8) if kind == "integer" else pixels), white
+
+
+def _undo_normalisation(pixels, name, mean, std):
+    """Return ``pixels * std + mean``."""
+    if pixels.dtype.kind != "f":
+        raise invalid(name, "floats where mean or std are given", describe(pixels))
+    channels = 3 if pixels.ndim == 3 else 1
+    mean = _by_channel(0 if mean is None else mean, "mean", channels)
+    std = _by_channel(1 if std is None else std, "std", channels)
+    if std.min() <= 0:
+        raise invalid("std", "positive", f"{std.min():g}")
+    return pixels * std + mean
+
+
+def _by_channel(value, name, channels):
+    """Return a number for all `channels`, or one for each."""
+    words = f"a number, or one for each of {channels} channels"
+    array = as_array(value, name, (0, 1), words)
+    if array.size not in (1, channels):
+        raise invalid(name, words, f"{array.size} numbers")
+    return array.astype(np.float64)

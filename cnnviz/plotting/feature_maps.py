@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from cnnviz._validation import as_array, as_limit, as_titles, describe, invalid
+from cnnviz._validation import (
+    as_array,
+    as_limit,
+    as_picture,
+    as_titles,
+    describe,
+    invalid,
+)
 from cnnviz.plotting._grid import bar_beside, grid
 from cnnviz.plotting._numbers import write_values
 from cnnviz.plotting._style import DIVERGING, LABEL, color_bar, frame, picture_axes
@@ -46,7 +53,8 @@ def plot_signed(
 
     Parameters
     ----------
-    values : array_like or torch.Tensor, shape (H, W)
+    values : array_like (H, W) or (H, W, 1), or torch.Tensor (H, W), (1, H, W) or \
+(1, 1, H, W)
         The map, such as the answer of an edge filter.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
@@ -73,7 +81,7 @@ def plot_signed(
     >>> ax.images[0].get_clim()
     (-3.0, 3.0)
     """
-    values = as_array(values, "values", 2, "a map (H, W)")
+    values = as_picture(values, "values", "values", (1,))
     limit = as_limit(limit, [values])
     ax = picture_axes(ax, values.shape, title, bar=colorbar)
     image = draw_signed(ax, values, limit)

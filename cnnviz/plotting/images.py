@@ -9,13 +9,15 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
 from cnnviz._validation import (
     as_array,
     as_limit,
+    as_picture,
     as_pixels,
     as_titles,
     describe,
@@ -25,6 +27,7 @@ from cnnviz.plotting._grid import grid
 from cnnviz.plotting._style import (
     ACCENT,
     COLORS,
+    DIVERGING,
     FRAME,
     HAIRLINE,
     TICK,
@@ -52,8 +55,16 @@ __all__ = [
     "plot_overlay",
 ]
 
-_HEAT = LinearSegmentedColormap.from_list(
-    "heat", [to_rgba(ACCENT, 0.0), to_rgba(ACCENT, 0.85)]
+_NEGATIVE, _POSITIVE = mpl.colormaps[DIVERGING]([0.1, 0.9])[:, :3]
+_HEAT = LinearSegmentedColormap.from_list("heat", [(ACCENT, 0.0), (ACCENT, 0.85)])
+_SIGNED_HEAT = LinearSegmentedColormap.from_list(
+    "signed heat",
+    [
+        (0, (*_NEGATIVE, 0.85)),
+        (0.5, (*_NEGATIVE, 0.0)),
+        (0.5, (*_POSITIVE, 0.0)),
+        (1, (*_POSITIVE, 0.85)),
+    ],
 )
 
 
@@ -72,17 +83,24 @@ def plot_image(
     ax: Axes | None = None,
     *,
     title: str | None = None,
+    mean: ArrayLike | None = None,
+    std: ArrayLike | None = None,
 ) -> Axes:
     """Show one picture.
 
     Parameters
     ----------
-    image : array_like or torch.Tensor, shape (H, W), (H, W, 1) or (H, W, 3)
-        Integers from 0 (black) to 255 (white), or floats from 0 to 1.
+    image : array_like (H, W), (H, W, 1) or (H, W, 3), or torch.Tensor (H, W), \
+(1, H, W), (3, H, W) or one of these with a 1 before it
+        Integers from 0 (black) to 255 (white), or floats from 0 to 1. Tensors have
+        torch's order, all else has NumPy's, whatever the sizes.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
     title : str, optional
         The title over the picture.
+    mean, std : float or sequence of float, optional
+        What the picture was normalised by with `torchvision.transforms.Normalize`,
+        a number or one for each channel: ``image * std + mean`` is shown.
 
     Returns
     -------
@@ -101,7 +119,7 @@ def plot_image(
     >>> ax.images[0].get_clim()
     (0.0, 1.0)
     """
-    pixels, white = as_pixels(image)
+    pixels, white = as_pixels(image, normalised_by=(mean, std))
     ax = picture_axes(ax, pixels.shape, title)
     draw_pixels(ax, pixels, white)
     return frame(ax, title)
@@ -113,19 +131,26 @@ def plot_images(
     *,
     columns: Integer | None = None,
     suptitle: str | None = None,
+    mean: ArrayLike | None = None,
+    std: ArrayLike | None = None,
 ) -> Figure:
     """Show pictures side by side.
 
     Parameters
     ----------
     images : sequence or stack of pictures
-        Each as `plot_image` takes it; they may differ in kind and size.
+        Each as `plot_image` takes it; they may differ in kind and size. The first
+        dimension of a stack counts the pictures: a tensor is (N, H, W) or
+        (N, C, H, W), an array (N, H, W) or (N, H, W, C).
     titles : sequence of str, optional
         One title for each picture.
     columns : int, optional
         Pictures in a row; by default chosen from their number.
     suptitle : str, optional
         A title over all of them.
+    mean, std : float or sequence of float, optional
+        What every picture was normalised by with `torchvision.transforms.Normalize`,
+        a number or one for each channel: ``image * std + mean`` is shown.
 
     Returns
     -------
@@ -138,7 +163,7 @@ def plot_images(
     TypeError, ValueError
         If a picture is unfit, there are none, or titles do not match in number.
     """
-    images = _as_pictures(images)
+    images = _as_pictures(images, mean, std)
     titles = as_titles(titles, len(images))
     return _draw_grid(images, titles, columns, suptitle)
 
@@ -156,13 +181,19 @@ def _draw_grid(images, titles, columns, suptitle=None, styles=None):
 
 def plot_channels(
     image: ArrayLike,
+    *,
+    mean: ArrayLike | None = None,
+    std: ArrayLike | None = None,
 ) -> Figure:
     """Show a colour picture and its red, green and blue channels as grey pictures.
 
     Parameters
     ----------
-    image : array_like or torch.Tensor, shape (H, W, 3)
-        Red, green and blue: integers from 0 to 255, or floats from 0 to 1.
+    image : array_like (H, W, 3), or torch.Tensor (3, H, W) or (1, 3, H, W)
+        Red, green and blue, as `plot_image` takes them.
+    mean, std : float or sequence of float, optional
+        What the picture was normalised by with `torchvision.transforms.Normalize`,
+        a number or one for each channel: ``image * std + mean`` is shown.
 
     Returns
     -------
@@ -173,9 +204,9 @@ def plot_channels(
     TypeError, ValueError
         If `image` is not a colour picture.
     """
-    pixels, _ = as_pixels(image)
+    pixels, _ = as_pixels(image, normalised_by=(mean, std))
     if pixels.ndim != 3:
-        raise invalid("image", "a colour picture (H, W, 3)", describe(image))
+        raise invalid("image", "a picture of 3 channels", describe(image))
     red, green, blue = np.moveaxis(pixels, 2, 0)
     titles = ["colour", "red channel", "green channel", "blue channel"]
     return plot_images([pixels, red, green, blue], titles, columns=2)
@@ -187,13 +218,16 @@ def plot_digits(
     *,
     predictions: Labels | None = None,
     columns: Integer = 10,
+    mean: ArrayLike | None = None,
+    std: ArrayLike | None = None,
 ) -> Figure:
-    """Show small grey pictures with their labels, and what a network took them for.
+    """Show small pictures with their labels, and what a network took them for.
 
     Parameters
     ----------
-    images : array_like or torch.Tensor, shape (N, H, W) or (N, 1, H, W)
-        Floats from 0 to 1 or integers from 0 to 255, such as digits of MNIST.
+    images : sequence or stack of pictures
+        As `plot_images` takes them, such as digits of MNIST. Arrays may be
+        (N, 1, H, W), too.
     labels : sequence of length N, optional
         What each picture shows; written over it.
     predictions : sequence of length N, optional
@@ -201,6 +235,9 @@ def plot_digits(
         in the accent colour: "4 → 9".
     columns : int, default 10
         Pictures in a row.
+    mean, std : float or sequence of float, optional
+        What every picture was normalised by with `torchvision.transforms.Normalize`,
+        a number or one for each channel: ``image * std + mean`` is shown.
 
     Returns
     -------
@@ -212,12 +249,10 @@ def plot_digits(
     TypeError, ValueError
         If shapes or numbers do not match, or predictions come without labels.
     """
-    words = "digits (N, H, W) or (N, 1, H, W)"
-    images = as_array(images, "images", (3, 4), words)
-    if images.ndim == 4:
-        if images.shape[1] != 1:
-            raise invalid("images", words, describe(images))
+    shape = getattr(images, "shape", ())
+    if len(shape) == 4 and shape[1] == 1:
         images = images[:, 0]
+    images = _as_pictures(images, mean, std)
     if predictions is not None and labels is None:
         raise invalid("labels", "given where predictions are", "None")
     titles = labels = as_titles(labels, len(images), "labels")
@@ -232,7 +267,7 @@ def plot_digits(
         {} if title == label else marked
         for label, title in zip(labels, titles, strict=True)
     ]
-    return _draw_grid(_as_pictures(images), titles, columns, styles=styles)
+    return _draw_grid(images, titles, columns, styles=styles)
 
 
 def plot_boxes(
@@ -242,6 +277,8 @@ def plot_boxes(
     *,
     labels: Sequence[str] | None = None,
     title: str | None = None,
+    mean: ArrayLike | None = None,
+    std: ArrayLike | None = None,
 ) -> Axes:
     """Mark rectangles of a picture, such as a sliding kernel or a receptive field.
 
@@ -259,6 +296,9 @@ def plot_boxes(
         A name for each box.
     title : str, optional
         The title over the picture.
+    mean, std : float or sequence of float, optional
+        What the picture was normalised by with `torchvision.transforms.Normalize`,
+        a number or one for each channel: ``image * std + mean`` is shown.
 
     Returns
     -------
@@ -275,7 +315,7 @@ def plot_boxes(
     >>> ax.patches[0].get_xy(), ax.patches[0].get_width()
     ((0.5, -0.5), 2.0)
     """
-    pixels, white = as_pixels(image)
+    pixels, white = as_pixels(image, normalised_by=(mean, std))
     words = "boxes (B, 4): top, left, bottom, right"
     boxes = np.atleast_2d(as_array(boxes, "boxes", (1, 2), words))
     boxes = boxes.astype(np.result_type(boxes, np.int64))
@@ -310,29 +350,40 @@ def plot_overlay(
     *,
     title: str | None = None,
     limit: Number | None = None,
+    signed: bool | None = None,
     colorbar: bool = False,
+    mean: ArrayLike | None = None,
+    std: ArrayLike | None = None,
 ) -> Axes:
     """Show where something is large on the picture that it belongs to.
 
-    The picture is shown in grey, `heat` over it: nothing where it is 0, the full
-    accent colour where it reaches the limit.
+    The picture is shown as it is, `heat` over it: nothing where it is 0, the full
+    accent colour where it reaches the limit. Of signed heat, such as attributions, blue
+    is negative and red positive.
 
     Parameters
     ----------
     image : array_like or torch.Tensor
         The picture, as `plot_image` takes it.
-    heat : array_like or torch.Tensor, shape (h, w)
-        Non-negative values, such as a saliency map. A map of another size than the
-        picture is stretched over it.
+    heat : array_like (h, w) or (h, w, 1), or torch.Tensor (h, w), (1, h, w) or \
+(1, 1, h, w)
+        Any values, such as a saliency map. A map of the picture's size marks its
+        pixels; any other is stretched over it smoothly, interpolated between the
+        centres of its cells.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
     title : str, optional
         The title over the picture.
     limit : float, optional
-        The value of full colour; by default the largest in `heat`. Give it to pictures
-        that are compared.
+        The magnitude of full colour; by default the largest in `heat`. Give it to
+        pictures that are compared.
+    signed : bool, optional
+        Whether to show the heat as signed; by default if any value is negative.
     colorbar : bool, default False
         Whether to draw a colour bar beside the picture.
+    mean, std : float or sequence of float, optional
+        What the picture was normalised by with `torchvision.transforms.Normalize`,
+        a number or one for each channel: ``image * std + mean`` is shown.
 
     Returns
     -------
@@ -341,23 +392,23 @@ def plot_overlay(
     Raises
     ------
     TypeError, ValueError
-        If the picture is unfit, or `heat` is not a map of non-negative values.
+        If the picture is unfit, `heat` is not one map, or unsigned heat is negative.
     """
-    pixels, white = as_pixels(image)
-    heat = as_array(heat, "heat", 2, "a map (h, w) of values of at least 0")
-    if heat.min() < 0:
-        raise invalid("heat", "a map of values of at least 0", f"{heat.min():g}")
-    if pixels.ndim == 3:
-        pixels = (pixels @ [0.299, 0.587, 0.114]).astype(pixels.dtype)
+    pixels, white = as_pixels(image, normalised_by=(mean, std))
+    heat = as_picture(heat, "heat", "values", (1,))
+    if signed is None:
+        signed = bool(heat.min() < 0)
+    if not signed and heat.min() < 0:
+        raise invalid("heat", "at least 0 where signed is False", f"{heat.min():g}")
     limit = as_limit(limit, [heat])
     ax = picture_axes(ax, pixels.shape, title, bar=colorbar)
     picture = draw_pixels(ax, pixels, white)
     overlay = ax.imshow(
         heat,
-        cmap=_HEAT,
-        vmin=0,
+        cmap=_SIGNED_HEAT if signed else _HEAT,
+        vmin=-limit if signed else 0,
         vmax=limit,
-        interpolation="nearest",
+        interpolation="nearest" if heat.shape == pixels.shape[:2] else "bilinear",
         extent=picture.get_extent(),
     )
     if colorbar:
@@ -365,13 +416,15 @@ def plot_overlay(
     return frame(ax, title)
 
 
-def _as_pictures(images):
+def _as_pictures(images, mean, std):
     """Return a non-empty list of checked pixels, each with its white."""
     if isinstance(images, (str, bytes, dict)) or not hasattr(images, "__len__"):
         raise invalid("images", "a sequence of pictures", describe(images), TypeError)
     if len(images) == 0:
         raise invalid("images", "a sequence of pictures", "none")
-    return [as_pixels(image, f"images[{i}]") for i, image in enumerate(images)]
+    return [
+        as_pixels(image, f"images[{i}]", (mean, std)) for i, image in enumerate(images)
+    ]
 
 
 def _draw_box(ax, box, label, color, above):

@@ -29,6 +29,8 @@ def plot_pixel_values(
     *,
     title: str | None = None,
     format: str | None = None,
+    mean: ArrayLike | None = None,
+    std: ArrayLike | None = None,
 ) -> Axes:
     """Show a grey picture with the value of each pixel written in.
 
@@ -39,8 +41,8 @@ def plot_pixel_values(
 
     Parameters
     ----------
-    image : array_like or torch.Tensor, shape (H, W) or (H, W, 1)
-        Integers from 0 (black) to 255 (white), or floats from 0 to 1.
+    image : array_like or torch.Tensor
+        A grey picture, as `plot_image` takes it.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
     title : str, optional
@@ -48,6 +50,9 @@ def plot_pixel_values(
     format : str, optional
         How numbers are written, in Python's format language, such as ``".1f"``. By
         default integers as they are, floats with at most two decimals.
+    mean, std : float or sequence of float, optional
+        What the picture was normalised by with `torchvision.transforms.Normalize`,
+        a number or one for each channel: ``image * std + mean`` is shown.
 
     Returns
     -------
@@ -65,7 +70,7 @@ def plot_pixel_values(
     >>> ax.images[0].get_clim()
     (0.0, 255.0)
     """
-    pixels, white = as_pixels(image)
+    pixels, white = as_pixels(image, normalised_by=(mean, std))
     if pixels.ndim == 3:
         raise invalid("image", "a grey picture (H, W)", describe(image))
     if max(pixels.shape) > _MOST_CELLS:

@@ -162,8 +162,8 @@ live.receptive_field(nets, {"ResNet-18": photo, "our CNN": digit[0, 0]})
 # A unit need not use all that it sees. The **effective** receptive field (Luo and
 # others, 2016) is the size of the gradient: how much the unit's output changes when one
 # pixel does. Below is that of the largest window, for our ResNet with random weights.
-# Where pixels have no influence, the photo stays grey. The shape depends on the photo,
-# too, since a ReLU whose output is zero passes no gradient.
+# Where pixels have no influence, the photo stays as it is. The shape depends on the
+# photo, too, since a ReLU whose output is zero passes no gradient.
 
 batch = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
 effective = {n: effective_receptive_field(resnet, batch, n) for n in stages}

@@ -1,5 +1,8 @@
 """Pictures, grids, digits, boxes and overlays, read back through their artists."""
 
+import re
+
+import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -7,6 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+from torchvision.transforms.functional import normalize, to_tensor
 
 from cnnviz.plotting import (
     plot_boxes,
@@ -15,11 +20,16 @@ from cnnviz.plotting import (
     plot_image,
     plot_images,
     plot_overlay,
+    plot_pixel_values,
 )
 from cnnviz.plotting._style import ACCENT, COLORS
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
 COLOUR = np.stack([GREY, GREY + 100, GREY + 200], axis=-1)
+
+
+def in_pillow(pixels):
+    return Image.fromarray(np.asarray(pixels))
 
 
 def shown(ax):
@@ -62,11 +72,125 @@ def test_colours_come_through():
     np.testing.assert_array_equal(shown(plot_image(wide)), COLOUR)
 
 
-def test_masks_are_black_and_white():
-    ax = plot_image(np.array([[False, True]]))
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor, in_pillow])
+def test_masks_are_black_and_white(kind):
+    ax = plot_image(kind([[False, True]]))
     np.testing.assert_array_equal(ax.images[0].norm(shown(ax)), [[0, 1]])
-    ax = plot_image(torch.tensor([[False, True]]))
-    np.testing.assert_array_equal(ax.images[0].norm(shown(ax)), [[0, 1]])
+
+
+@pytest.mark.parametrize("mode", ["P", "LA", "RGBA", "CMYK", "YCbCr", "HSV", "I;16"])
+def test_pillow_s_images_are_taken_where_they_hold_grey_or_rgb(mode):
+    for image in (GREY, COLOUR):
+        np.testing.assert_array_equal(shown(plot_image(in_pillow(image))), image)
+    with pytest.raises(ValueError, match=f"of mode 1, L or RGB .* got {mode}"):
+        plot_image(Image.new(mode, (4, 3)))
+
+
+PHOTO = np.random.default_rng(0).random((3, 4, 3)).astype(np.float32)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SINGULAR = {
+    "image": plot_image,
+    "overlay": lambda image, **how: plot_overlay(image, [[1]], **how),
+    "boxes": lambda image, **how: plot_boxes(image, [0, 0, 1, 1], **how),
+    "channels": lambda image, **how: plot_channels(image, **how).axes[0],
+    "values": plot_pixel_values,
+}
+PLURAL = {"images": plot_images, "digits": plot_digits}
+TENSORS = {
+    "one": lambda x: x,
+    "batch": lambda x: x[None],
+    "strided": lambda x: x.movedim(0, 2).contiguous().movedim(2, 0),
+    "needs gradient": lambda x: x.clone().requires_grad_(),
+    "double": torch.Tensor.double,
+    "half": torch.Tensor.half,
+    "bfloat16": torch.Tensor.bfloat16,
+}
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("form", TENSORS)
+@pytest.mark.parametrize("name", SINGULAR | PLURAL)
+def test_tensors_have_torch_s_order_and_normalisation_is_undone(name, form, normalised):
+    photo = PHOTO[..., :1] if name == "values" else PHOTO
+    channels = photo.shape[2]
+    tensor = to_tensor(photo)
+    how = {"mean": MEAN[:channels], "std": STD[:channels]} if normalised else {}
+    if normalised:
+        tensor = normalize(tensor, **how)
+    tensor = TENSORS[form](tensor)
+    if name in PLURAL:
+        stack = torch.stack([tensor, tensor]) if tensor.ndim == 3 else tensor
+        axes = PLURAL[name](stack, **how).axes
+        assert len(axes) == len(stack)
+        (picture,) = axes[-1].images
+    else:
+        picture = SINGULAR[name](tensor, **how).images[0]
+    close = 1e-6 if tensor.dtype.itemsize > 2 else 0.01
+    np.testing.assert_allclose(picture.get_array(), np.squeeze(photo), atol=close)
+
+
+@given(st.sampled_from([1, 2, 3, 4]), st.sampled_from([1, 2, 3, 4]), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_what_is_a_channel_the_type_says_and_never_the_sizes(first, last, batch):
+    array = np.random.default_rng(0).random((first, 2, last))
+    tensor = torch.from_numpy(array)[None] if batch else torch.from_numpy(array)
+    for image, count, expected in (
+        (array, last, array),
+        (tensor, first, array.transpose(1, 2, 0)),
+    ):
+        if count in (1, 3):
+            expected = expected[..., 0] if count == 1 else expected
+            np.testing.assert_array_equal(shown(plot_image(image)), expected)
+        else:
+            with pytest.raises(ValueError, match=re.escape(str(tuple(image.shape)))):
+                plot_image(image)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("how", [{"mean": 0.1307, "std": [0.3081]}, {"mean": 0.5}, {}])
+@pytest.mark.parametrize("kind", [list, torch.clone, torch.Tensor.numpy])
+def test_digits_have_one_mean_or_none(kind, how):
+    digits = torch.rand(2, 1, 4, 4)
+    images = (digits - how.get("mean", 0)) / how.get("std", [1])[0]
+    figure = plot_digits(kind(images), **how)
+    np.testing.assert_allclose(shown(figure.axes[1]), digits[1, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("image", "how", "message"),
+    [
+        (PHOTO, {"mean": [1, 2]}, "mean .* one for each of 3 channels, got 2 numbers"),
+        (PHOTO[..., 0], {"std": STD}, "std .* each of 1 channels, got 3 numbers"),
+        (PHOTO, {"std": 0}, "std must be positive, got 0"),
+        (PHOTO, {"mean": [[0.5]]}, r"mean .* got ndarray of shape \(1, 1\)"),
+        (COLOUR, {"mean": 0.5}, "image must be floats where mean or std are given"),
+        (
+            PHOTO,
+            {"mean": 123.7, "std": 58.4},
+            "from 0 to 1 once mean and std are undone",
+        ),
+        (PHOTO * 4 - 2, {}, "from 0 to 1, or normalised ones with their mean and std"),
+        (
+            torch.zeros(2, 3, 4, 4),
+            {},
+            r"tensor of pixels \(H, W\), \(1, H, W\) or \(3,",
+        ),
+        (torch.zeros(4, 4, 3), {}, r"got Tensor of shape \(4, 4, 3\)"),
+        (
+            np.zeros((3, 4, 4)),
+            {},
+            r"array of pixels .* got ndarray of shape \(3, 4, 4\)",
+        ),
+        (np.zeros((1, 4, 4, 3)), {}, r"got ndarray of shape \(1, 4, 4, 3\)"),
+    ],
+)
+def test_what_is_unfit_of_orders_and_normalisation_is_named(image, how, message):
+    with pytest.raises(ValueError, match=message):
+        plot_image(image, **how)
+    with pytest.raises(
+        ValueError, match=message.replace("image must", r"images\[0\] must")
+    ):
+        plot_images([image], **how)
 
 
 def test_rounding_errors_are_forgiven():
@@ -96,7 +220,7 @@ def test_pixels_are_not_blurred_and_have_a_frame_without_ticks():
             ValueError,
             r"\(H, W, 3\), got ndarray of shape",
         ),
-        (np.zeros(3), ValueError, "image must be pixels"),
+        (np.zeros(3), ValueError, "image must be an array of pixels"),
         (np.zeros((0, 3)), ValueError, "not empty"),
         ([[np.nan]], ValueError, "1 NaN or infinite"),
         ("dog.jpg", TypeError, "of real numbers"),
@@ -132,7 +256,7 @@ def test_rows_are_full_but_for_the_last(count):
 
 
 def test_stacks_of_tensors_are_grids():
-    figure = plot_images(torch.rand(3, 4, 4, 1))
+    figure = plot_images(torch.rand(3, 1, 4, 4))
     assert len(figure.axes) == 3
 
 
@@ -162,7 +286,7 @@ def test_channels_are_the_planes_of_the_picture():
 
 
 def test_channels_need_colour():
-    with pytest.raises(ValueError, match=r"colour picture \(H, W, 3\), got ndarray"):
+    with pytest.raises(ValueError, match="a picture of 3 channels, got ndarray"):
         plot_channels(GREY)
 
 
@@ -191,7 +315,7 @@ def test_labels_may_be_tensors_in_a_list():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"images": np.zeros((2, 3, 4, 4))}, r"digits \(N, H, W\) or \(N, 1, H, W\)"),
+        ({"images": np.zeros((2, 3, 4, 4))}, r"images\[0\] must be an array of pixels"),
         ({"images": np.zeros((2, 4, 4)), "labels": [1]}, "labels .* 2 strings, got 1"),
         (
             {"images": np.zeros((2, 4, 4)), "labels": [1, 2], "predictions": [1]},
@@ -252,12 +376,11 @@ def test_bad_boxes_are_named(given_boxes, message):
         plot_boxes(GREY, given_boxes)
 
 
-def test_heat_lies_over_the_grey_picture():
+def test_heat_lies_over_the_picture_as_it_is():
     heat = np.array([[0.0, 2.0]])
     ax = plot_overlay(COLOUR, heat, colorbar=True)
     picture, overlay = ax.images
-    grey = COLOUR @ [0.299, 0.587, 0.114]
-    np.testing.assert_allclose(picture.get_array(), grey, atol=1)
+    np.testing.assert_array_equal(picture.get_array(), COLOUR)
     assert picture.get_extent() == overlay.get_extent()
     assert overlay.get_clim() == (0, 2)
     alpha = overlay.to_rgba(heat)[0, :, 3]
@@ -273,21 +396,71 @@ def test_overlays_share_a_limit_when_told():
     assert ax.figure.axes == [ax]
 
 
+def test_signed_heat_is_blue_below_zero_and_red_above():
+    heat = torch.tensor([[[[-2.0, -1, 0, 1]]]])
+    overlay = plot_overlay(COLOUR, heat).images[1]
+    assert overlay.get_clim() == (-2, 2)
+    (strong, weak, zero, red) = overlay.to_rgba(heat[0, 0].numpy())[0]
+    assert strong[3] == pytest.approx(0.85, abs=0.01)
+    assert weak[3] == pytest.approx(0.425, abs=0.01) == red[3]
+    assert zero[3] == pytest.approx(0, abs=0.01)
+    assert strong[2] > strong[0] + 0.3
+    assert red[0] > red[2] + 0.3
+    assert plot_overlay(COLOUR, [[1]], signed=True).images[1].get_clim() == (-1, 1)
+
+
+def drawn(ax):
+    """Return what `ax` shows, one pixel for each of `ax.images[0]`."""
+    height, width = ax.images[0].get_array().shape[:2]
+    figure = ax.figure
+    figure.set_dpi(100)
+    figure.set_size_inches(width / 100, height / 100)
+    figure.set_layout_engine("none")
+    ax.set_position((0, 0, 1, 1))
+    ax.spines[:].set_visible(False)
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3] / 255.0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("size", [1, 2, 7, 14])
+def test_coarse_heat_is_drawn_as_smooth_as_opencv_enlarges_it(size, sign):
+    photo = np.random.default_rng(0).random((112, 224, 3)).round(2)
+    heat = np.random.default_rng(size).random((size, size)) * sign
+    ax = plot_overlay(photo, heat)
+    wide = cv2.resize(heat, (224, 112), interpolation=cv2.INTER_LINEAR)
+    rgba = ax.images[1].to_rgba(wide)
+    expected = rgba[..., :3] * rgba[..., 3:] + photo * (1 - rgba[..., 3:])
+    np.testing.assert_allclose(drawn(ax), expected, atol=0.03)
+
+
+def test_heat_of_the_picture_s_size_marks_pixels():
+    photo, heat = np.zeros((9, 9, 3)), np.eye(9)
+    overlay = plot_overlay(photo, heat).images[1]
+    np.testing.assert_allclose(
+        drawn(overlay.axes),
+        overlay.to_rgba(heat)[..., :3] * heat[..., None] * 0.85,
+        atol=0.02,
+    )
+
+
 def test_heat_may_be_zero_everywhere():
     assert plot_overlay(GREY, np.zeros((3, 4))).images[1].get_clim() == (0, 1)
 
 
 @pytest.mark.parametrize(
-    ("heat", "limit", "message"),
+    ("heat", "how", "message"),
     [
-        ([[-1.0]], None, "heat must be .* of at least 0, got -1"),
-        ([1.0], None, r"heat must be a map \(h, w\)"),
-        ([[1.0]], 0, "limit must be a positive number, got 0"),
+        ([[-1.0]], {"signed": False}, "heat must be at least 0 .*, got -1"),
+        ([1.0], {}, r"heat must be an array of values \(H, W\) or \(H, W, 1\)"),
+        (COLOUR, {}, "heat must be an array of values .* got ndarray"),
+        (torch.zeros(1, 3, 7, 7), {}, "heat must be a tensor of values .* got Tensor"),
+        ([[1.0]], {"limit": 0}, "limit must be a positive number, got 0"),
     ],
 )
-def test_bad_heat_is_named(heat, limit, message):
+def test_bad_heat_is_named(heat, how, message):
     with pytest.raises(ValueError, match=message):
-        plot_overlay(GREY, heat, limit=limit)
+        plot_overlay(GREY, heat, **how)
 
 
 @given(

@@ -125,7 +125,7 @@ def test_kernels_share_one_scale_and_one_bar(stack):
     plt.close()
 
 
-@pytest.mark.parametrize("limit", [None, 0.5, 1e300, 1e-300])
+@pytest.mark.parametrize("limit", [None, 0.5, 1e300, 1e-200])
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
 def test_kernels_over_colours_are_shown_in_colour(kind, limit):
     """A weight of 0 is mid-grey; one scale for all; channels come first, always."""

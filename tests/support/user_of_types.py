@@ -175,11 +175,11 @@ influence: NDArray[np.float64] = effective_receptive_field(cnn, images, "conv2")
 # Pictures
 panels: tuple[Figure, NDArray[Any]] = plt.subplots(1, 2)
 axes: list[Axes] = [
-    plot_image(dog_photo, panels[1][0], title="dog"),
+    plot_image(dog_photo / 255, panels[1][0], title="dog", mean=0, std=[1, 1, 1]),
     plot_signed(edges, panels[1][1], limit=np.float32(1), colorbar=False),
     plot_kernel(SOBEL_X, title="Sobel", limit=2),
     plot_boxes(dog_photo, [window], labels=["window"]),
-    plot_overlay(grey, influence, limit=0.5, colorbar=True),
+    plot_overlay(grey, influence, limit=0.5, signed=True, colorbar=True),
     plot_pixel_values(images[0, 0], format=".1f"),
     plot_history({"loss": losses, "rate": ([1, 2], rates)}, ylabel="nats"),
     plot_history({"loss": torch.tensor(losses)}, xlabel=None),
