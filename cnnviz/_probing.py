@@ -69,14 +69,20 @@ def is_compiled(module):
 
 
 def own_parameters(module):
-    """Return the parameters that a module holds outside of other modules."""
-    return [each for each in module._parameters.values() if each is not None]
+    """Return the parameters that a module holds outside of other modules.
+
+    So are those that `torch.nn.utils.parametrize` works its parameters out from.
+    """
+    own = [each for each in module._parameters.values() if each is not None]
+    reworked = is_parametrized(module)
+    return own + (parameters_of(module.parametrizations) if reworked else [])
 
 
 def parameters_of(model):
     """Return every parameter once."""
-    parameters = (own_parameters(module) for _, module in modules_of(model))
-    return list({id(each): each for some in parameters for each in some}.values())
+    parameters = (module._parameters.values() for _, module in modules_of(model))
+    every = {id(each): each for some in parameters for each in some if each is not None}
+    return list(every.values())
 
 
 def is_parametrized(module):
@@ -132,7 +138,7 @@ def check_layer(name, argument, known):
 def _some_of(names, most=12):
     """List names, the first few of many."""
     names = list(names)
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 @contextmanager
@@ -154,7 +160,7 @@ def watched(layers, watch):
 
     with ExitStack() as hooks:
         hooks.enter_context(_uncompiled())
-        for name, module in layers:
+        for name, module, *_ in layers:
             handle = torch.nn.Module.register_forward_hook(module, hook_for(name))
             hooks.enter_context(handle)
         yield
@@ -252,14 +258,17 @@ def as_arguments(value, name):
     return (tuple(value) if several else (value,)), {}
 
 
-def run(model, x):
-    """Run `model` in evaluation mode, without gradients."""
+def run(model, x, argument="input_shape"):
+    """Run `model` on `x`, as `as_arguments` takes it: evaluating, without gradients."""
+    args, kwargs = as_arguments(x, argument)
     with evaluating(model), outside_inference_mode(x), torch.no_grad():
         try:
-            return model(x)
+            return model(*args, **kwargs)
         except UnsupportedError:
             raise
         except Exception as error:
-            expected = "a shape (without the batch) that the model takes"
-            got = f"{tuple(x.shape[1:])}: {error}"
-            raise invalid("input_shape", expected, got) from error
+            expected, got = "what the model takes", describe(x)
+            if argument == "input_shape":
+                expected = "a shape (without the batch) that the model takes"
+                got = ", ".join(str(tuple(each.shape[1:])) for each in args)
+            raise invalid(argument, expected, f"{got}: {error}") from error

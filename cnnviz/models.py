@@ -248,7 +248,7 @@ def count_parameters(model: nn.Module, trainable: bool | None = None) -> int:
 
 def _check_batch(x, layer, expected, shape):
     """Return `x`, which must be a batch of the layer's dtype and of a shape."""
-    dtype = next(layer.parameters()).dtype
+    dtype = next(layer.parameters(), torch.empty(0)).dtype  # none are quantised
     if not isinstance(x, torch.Tensor) or x.dtype != dtype:
         raise invalid("x", f"a {dtype} tensor {expected}", describe(x), TypeError)
     fits = x.ndim == 4 and all(

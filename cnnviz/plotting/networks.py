@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 from matplotlib.collections import PolyCollection
@@ -22,6 +23,9 @@ from cnnviz.plotting._style import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
     from matplotlib.figure import Figure
     from torch import nn
 
@@ -41,8 +45,13 @@ _MOST_ROWS, _MOST_MAPS = 80, 32
 
 def plot_architecture(
     model: nn.Module,
-    input_shape: Sizes,
+    input_shape: Sizes | Sequence[Sizes] | None = None,
     *,
+    input_data: torch.Tensor
+    | tuple[Any, ...]
+    | list[Any]
+    | Mapping[str, Any]
+    | None = None,
     depth: Integer | None = None,
     title: str | None = None,
 ) -> Figure:
@@ -51,14 +60,19 @@ def plot_architecture(
     Nothing is drawn from memory: shapes and numbers of parameters are those of a run.
     Feature maps are stacks of rectangles in proportion to their sides, one for each
     map (but 32 at most); other outputs are bars whose length grows with the logarithm
-    of the number of units. Of a network of more than 80 layers, blocks are drawn.
+    of the number of units. Functions that the network calls between its layers, such as
+    ``F.relu(x)`` or ``x + y``, are drawn where 80 rows allow; of a network of more than
+    80 layers, blocks are drawn.
 
     Parameters
     ----------
     model : torch.nn.Module
         A network of any depth.
-    input_shape : tuple of int
-        The shape of its input, as `cnnviz.architecture.summarize` takes it.
+    input_shape : tuple of int, or sequence of tuples of int
+        The shape of its input, or of several, as `cnnviz.architecture.summarize` takes
+        them.
+    input_data : torch.Tensor, or tuple, list or dict with tensors
+        Instead of `input_shape`, the input itself, as `summarize` takes it.
     depth : int, optional
         How many levels of modules inside modules to look into, as `summarize` takes
         it. By default as many as 80 rows allow.
@@ -75,16 +89,13 @@ def plot_architecture(
         If the network cannot be run on such an input, or has more than 80 layers or
         blocks at `depth`, or at any.
     """
-    from cnnviz.architecture import summarize, summarize_within
+    from cnnviz.architecture import FUNCTION, summarize_within
 
-    if depth is None:
-        layers = summarize_within(model, input_shape, _MOST_ROWS)
-    else:
-        layers = summarize(model, input_shape, depth)
+    layers, inputs = summarize_within(model, input_shape, input_data, _MOST_ROWS, depth)
     if len(layers) > _MOST_ROWS:
         expected = f"a network of at most {_MOST_ROWS} layers or blocks"
         raise invalid("model", expected, f"{len(layers)} (see `depth`)")
-    shapes = [tuple(input_shape), *(layer.output_shape for layer in layers)]
+    shapes = [shape for _, shape in inputs] + [row.output_shape for row in layers]
 
     top = _HEADER + 0.35 * (title is not None)
     bottom = top + _ROW * len(shapes)
@@ -102,9 +113,12 @@ def plot_architecture(
 
     centres = [top + _ROW * (row + 0.5) for row in range(len(shapes))]
     _draw_flow(ax, centres, shapes)
-    _write_layer(ax, centres[0], "input", "", shapes[0], None)
-    for y, layer in zip(centres[1:], layers, strict=True):
-        about = ": ".join(filter(None, (layer.kind, layer.description)))
+    for y, (name, shape) in zip(centres, inputs, strict=False):
+        _write_layer(ax, y, name, "", shape, None)
+    for y, layer in zip(centres[len(inputs) :], layers, strict=True):
+        about = FUNCTION
+        if layer.description != FUNCTION:
+            about = ": ".join(filter(None, (layer.kind, _typeset(layer.description))))
         _write_layer(ax, y, layer.name, about, layer.output_shape, layer.parameters)
 
     _rule(ax, bottom)
@@ -120,6 +134,11 @@ def _write_layer(ax, y, name, about, shape, parameters):
     shift = _LINE if about else 0
     _write(ax, y - shift, name, shape, fontweight="bold")
     _write(ax, y + shift, about, count, color=MUTED, fontsize=TICK)
+
+
+def _typeset(text):
+    """Return a description with the signs that plain ASCII lacks."""
+    return re.sub(r"(?<=\d)x(?=\d)", "×", text).replace("->", "→")
 
 
 def _write(ax, y, left, right, **style):

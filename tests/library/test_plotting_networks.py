@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.collections import PolyCollection
 from torch import nn
+from torch.ao.quantization import quantize_dynamic
 
 from cnnviz.models import CNN, MLP
 from cnnviz.plotting import plot_architecture
@@ -165,6 +166,53 @@ def test_deep_networks_are_drawn_in_blocks():
     assert drawn.count("ReLU") == 26
     with pytest.raises(ValueError, match="at most 80 layers or blocks, got 81"):
         plot_architecture(model, (2,), depth=3)
+
+
+class Functional(nn.Module):
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(layers))
+
+    def forward(self, x, more=0):
+        for layer in self.layers:
+            x = torch.relu(layer(x + more))
+        return x
+
+
+def test_functions_are_drawn_where_they_fit():
+    drawn = words(plot_architecture(Functional(2), (2,)))
+    assert drawn.count("function") == 4
+    assert {"layers.0", "relu()", "relu():2", "add()", "Linear: 2 → 2"} <= {*drawn}
+    for depth in (None, 1):
+        drawn = words(plot_architecture(Functional(80), (2,), depth=depth))
+        assert drawn.count("Linear: 2 → 2") == 80
+        assert "function" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"input_shape": [(2,), (2,)]}, ["input[0]", "input[1]"]),
+        ({"input_data": torch.ones(3, 2)}, ["input"]),
+        (
+            {"input_data": {"x": torch.ones(3, 2), "more": torch.ones(3, 2)}},
+            ["input[x]", "input[more]"],
+        ),
+    ],
+)
+def test_each_input_has_a_row(given, names):
+    figure = plot_architecture(Functional(1), **given)
+    drawn = words(figure)
+    assert [word for word in drawn if word.startswith("input")] == names
+    _, bars = polygons(figure)
+    assert len(bars) == len(names) + 3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_layers_are_drawn():
+    model = quantize_dynamic(MLP(), {nn.Linear})
+    drawn = words(plot_architecture(model, (1, 28, 28)))
+    assert {"fc1", "fc2", "fc3", "Linear: 512 → 10, quantised"} <= {*drawn}
 
 
 def test_errors_of_the_run_come_through():
