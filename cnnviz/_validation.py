@@ -8,6 +8,8 @@ import operator
 
 import numpy as np
 
+_FLOATS = ("float16", "float32", "float64")  # that torch and NumPy have
+
 
 def invalid(name, expected, got, error=ValueError):
     """Return the exception that says what `name` must be and what it was."""
@@ -54,9 +56,39 @@ def as_number(value, name, minimum=None):
 
 def one_of(value, name, choices):
     """Return `value`, which must be one of `choices`."""
-    if value not in choices:
-        raise invalid(name, "one of " + ", ".join(map(repr, choices)), repr(value))
+    is_plain = isinstance(value, (str, int, np.bool_))
+    if not is_plain or value not in choices:
+        got = repr(value) if isinstance(value, str) else describe(value)
+        raise invalid(name, "one of " + ", ".join(map(repr, choices)), got)
     return value
+
+
+def as_flag(value, name):
+    """Return `value`, of Python or NumPy, as a `bool`."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise invalid(name, "True or False", describe(value), TypeError)
+    return bool(value)
+
+
+def as_text(value, name):
+    """Return `value`, a string that can be written or None."""
+    if value is not None and not isinstance(value, str):
+        raise invalid(name, "a string or None", describe(value), TypeError)
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        raise invalid(name, "text that can be written", ascii(value)) from None
+    return value
+
+
+def count_of(values, name, words):
+    """Return the length of a sequence that is no text."""
+    try:
+        if isinstance(values, (str, bytes, set)):
+            raise TypeError
+        return len(values)
+    except TypeError:
+        raise invalid(name, words, describe(values), TypeError) from None
 
 
 def as_array(value, name, ndim, shape_words, boolean=np.uint8):
@@ -65,8 +97,8 @@ def as_array(value, name, ndim, shape_words, boolean=np.uint8):
     Parameters
     ----------
     value : array_like or torch.Tensor
-        What came in. Tensors are detached and moved to the CPU; ``bfloat16``, which
-        NumPy lacks, becomes ``float32``.
+        What came in. Tensors are detached and moved to the CPU; floats that NumPy
+        lacks, such as ``bfloat16``, become ``float32``.
     name : str
         The argument's name, for messages.
     ndim : int or tuple of int
@@ -79,14 +111,16 @@ def as_array(value, name, ndim, shape_words, boolean=np.uint8):
     Returns
     -------
     numpy.ndarray
-        The same values and dtype, but for `bool`.
+        The same values and dtype, but for `bool` and ``longdouble``.
     """
     if hasattr(value, "detach"):
         if value.is_meta:
             raise invalid(name, shape_words, "a meta tensor, which has no values")
         value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":
+        if value.is_floating_point() and str(value.dtype)[6:] not in _FLOATS:
             value = value.float()
+    if np.ma.is_masked(value):
+        raise invalid(name, shape_words, "masked values")
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):
@@ -105,7 +139,17 @@ def as_array(value, name, ndim, shape_words, boolean=np.uint8):
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).sum())
         raise invalid(name, f"{shape_words} of finite values", f"{bad} NaN or infinite")
-    return array
+    return array.astype(np.float64) if array.dtype == np.longdouble else array
+
+
+def as_signed(signed, values, name):
+    """Return whether to show `values` as signed: if told, or if any is negative."""
+    lowest = values.min()
+    if signed is None:
+        return bool(lowest < 0)
+    if not as_flag(signed, "signed") and lowest < 0:
+        raise invalid(name, "at least 0 where signed is False", f"{lowest:g}")
+    return bool(signed)
 
 
 def as_limit(limit, values):
@@ -122,13 +166,20 @@ def as_titles(titles, count, name="titles"):
     """Return `count` titles, all None where none are given."""
     if titles is None:
         return [None] * count
-    if isinstance(titles, str) or not hasattr(titles, "__len__"):
-        raise invalid(
-            name, f"a sequence of {count} strings", describe(titles), TypeError
-        )
-    if len(titles) != count:
-        raise invalid(name, f"a sequence of {count} strings", f"{len(titles)} of them")
-    return [str(t.item() if hasattr(t, "item") else t) for t in titles]
+    words = f"a sequence of {count} strings"
+    if (number := count_of(titles, name, words)) != count:
+        raise invalid(name, words, f"{number} of them")
+    return [_as_title(title, f"{name}[{i}]") for i, title in enumerate(titles)]
+
+
+def _as_title(title, name):
+    """Return anything that is one thing as text."""
+    if hasattr(title, "item"):
+        is_record = getattr(title.dtype, "names", None)
+        if is_record or np.prod(title.shape) != 1:
+            raise invalid(name, "one thing", describe(title), TypeError)
+        title = title.item()
+    return as_text(str(title), name)
 
 
 def as_picture(picture, name, words, channels=(1, 3)):

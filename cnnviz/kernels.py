@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import cv2
 import numpy as np
 
-from cnnviz._validation import as_array, as_integer, invalid, one_of
+from cnnviz._validation import as_array, as_flag, as_integer, invalid, one_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -206,7 +206,7 @@ def apply_kernel(
     stride = as_integer(stride, "stride", 1)
     dilation = as_integer(dilation, "dilation", 1)
     mode = _PAD_MODES[one_of(padding_mode, "padding_mode", tuple(_PAD_MODES))]
-    if convolution:
+    if as_flag(convolution, "convolution"):
         kernel = kernel[::-1, ::-1]
     spans = [(size - 1) * dilation + 1 for size in kernel.shape]
     (top, bottom), (left, right) = (_padding(padding, span) for span in spans)

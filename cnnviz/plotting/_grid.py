@@ -9,7 +9,7 @@ import textwrap
 
 from matplotlib.collections import PolyCollection
 
-from cnnviz._validation import as_integer
+from cnnviz._validation import as_integer, as_text
 from cnnviz.plotting._style import (
     BAR_WIDTH,
     FRAME,
@@ -41,6 +41,7 @@ def grid(shapes, titles, columns=None, *, suptitle=None, bar=False, bars=False):
     Axes of its own.
     """
     count = len(shapes)
+    suptitle = as_text(suptitle, "suptitle")
     shared = count * (1 + bars) > _MOST_AXES
     bar, bars = bar or bars, bars and not shared
     available = WIDTH - BAR_WIDTH * (bar and not bars)

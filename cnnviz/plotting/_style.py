@@ -14,7 +14,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox
 
-from cnnviz._validation import describe, invalid
+from cnnviz._validation import as_flag, as_text, describe, invalid
 
 WIDTH = 7.2
 """Width of the text column, in inches."""
@@ -55,6 +55,7 @@ def picture_axes(ax, shape, title=None, *, bar=False, largest_cell=math.inf):
     No cell is larger than `largest_cell` inches.
     """
     shape = drawn_shape(shape)
+    title, bar = as_text(title, "title"), as_flag(bar, "colorbar")
     around = 2 * PAD + BAR_WIDTH * bar
     cell = min((WIDTH - around) / shape[1], _PICTURE_HEIGHT / shape[0], largest_cell)
     width = max(NARROWEST, shape[1] * cell + around)

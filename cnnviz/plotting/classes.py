@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 
-from cnnviz._validation import as_array, as_integer, as_titles, describe, invalid
+from cnnviz._validation import (
+    as_array,
+    as_integer,
+    as_text,
+    as_titles,
+    describe,
+    invalid,
+)
 from cnnviz.plotting._numbers import shortest, write_values
 from cnnviz.plotting._style import (
     COLORS,
@@ -94,11 +101,13 @@ def plot_confusion_matrix(
         raise invalid("matrix", f"{words} of at least 0", f"{matrix.min():g}")
     labels = _as_names(labels, count)
     side = 5.4 if count <= _FEW and _longest(labels) <= 1 else WIDTH
+    title = as_text(title, "title")
+    room = min(_inches(ax, (side, side))) - _longest(labels)
+    shown = _fitting(top, count, room)
     ax = new_axes(ax, (side, side))
-    room = min(_inches(ax)) - _longest(labels)
     errors = np.where(np.eye(count, dtype=bool), 0, matrix)
     worst = np.maximum(errors, errors.T).max(axis=0)
-    chosen = np.sort(_largest(worst, _fitting(top, count, room)))
+    chosen = np.sort(_largest(worst, shown))
     matrix, errors = (each[np.ix_(chosen, chosen)] for each in (matrix, errors))
     image = ax.imshow(
         np.ma.masked_array(matrix, np.eye(len(chosen), dtype=bool)),
@@ -166,13 +175,14 @@ def plot_probabilities(
     vectors = _as_probabilities(probabilities if named else {None: probabilities})
     count = len(next(iter(vectors.values())))
     labels = _as_names(labels, count)
+    title = as_text(title, "title")
     figure_is_ours = ax is None
-    ax = new_axes(ax, (WIDTH, _HEIGHT))
-    room = _inches(ax)[0]
+    room = _inches(ax, (WIDTH, _HEIGHT))[0]
     chosen = np.arange(count)
     if top is not None or count > room / _LINE:
         best = np.max(list(vectors.values()), axis=0)
         chosen = _largest(best, _fitting(10 if top is None else top, count, room))
+    ax = new_axes(ax, (WIDTH, _HEIGHT))
     width = 0.8 / len(vectors)
     peaks = []
     for i, (name, vector) in enumerate(vectors.items()):
@@ -201,7 +211,7 @@ def _write_peaks(ax, peaks, cell):
         text = f"{height:.2f}"
         lift = 0
         if before is not None:
-            apart = (x - before[1]) * cell, (height - before[0]) * _inches(ax)[1]
+            apart = (x - before[1]) * cell, (height - before[0]) * _inches(ax, ())[1]
             is_near = abs(apart[0]) < text_width(text, TICK) and apart[1] < _LINE
             lift = 72 * _LINE * is_near
         ax.annotate(
@@ -216,9 +226,11 @@ def _write_peaks(ax, peaks, cell):
         before = height, x
 
 
-def _inches(ax):
-    """Return the width and height of `ax`, before a layout."""
-    extent = ax.get_window_extent()
+def _inches(ax, figsize):
+    """Return the width and height of `ax`, or of new axes, before a layout."""
+    if ax is None:
+        return 0.775 * figsize[0], 0.77 * figsize[1]
+    extent = new_axes(ax).get_window_extent()
     return extent.width / ax.figure.dpi, extent.height / ax.figure.dpi
 
 

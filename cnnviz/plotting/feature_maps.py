@@ -9,8 +9,10 @@ from matplotlib.colors import Normalize
 
 from cnnviz._validation import (
     as_array,
+    as_flag,
     as_limit,
     as_picture,
+    as_signed,
     as_titles,
     describe,
     invalid,
@@ -149,10 +151,9 @@ def plot_feature_maps(
         if len(array) != 1:
             raise invalid("maps", words, describe(array))
         array = array[0]
-    if signed is None:
-        signed = bool(array.min() < 0)
-    if not signed and array.min() < 0:
-        raise invalid("maps", "at least 0 where signed is False", f"{array.min():g}")
+    shared_scale = as_flag(shared_scale, "shared_scale")
+    numbers = as_flag(numbers, "numbers")
+    signed = as_signed(signed, array, "maps")
     if limit is not None and not shared_scale:
         raise invalid("limit", "None where shared_scale is False", limit)
     titles = as_titles(titles, len(array))

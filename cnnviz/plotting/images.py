@@ -19,7 +19,9 @@ from cnnviz._validation import (
     as_limit,
     as_picture,
     as_pixels,
+    as_signed,
     as_titles,
+    count_of,
     describe,
     invalid,
 )
@@ -396,10 +398,7 @@ def plot_overlay(
     """
     pixels, white = as_pixels(image, normalised_by=(mean, std))
     heat = as_picture(heat, "heat", "values", (1,))
-    if signed is None:
-        signed = bool(heat.min() < 0)
-    if not signed and heat.min() < 0:
-        raise invalid("heat", "at least 0 where signed is False", f"{heat.min():g}")
+    signed = as_signed(signed, heat, "heat")
     limit = as_limit(limit, [heat])
     ax = picture_axes(ax, pixels.shape, title, bar=colorbar)
     picture = draw_pixels(ax, pixels, white)
@@ -418,10 +417,11 @@ def plot_overlay(
 
 def _as_pictures(images, mean, std):
     """Return a non-empty list of checked pixels, each with its white."""
-    if isinstance(images, (str, bytes, dict)) or not hasattr(images, "__len__"):
-        raise invalid("images", "a sequence of pictures", describe(images), TypeError)
-    if len(images) == 0:
-        raise invalid("images", "a sequence of pictures", "none")
+    words = "a sequence of pictures"
+    if isinstance(images, dict):
+        raise invalid("images", words, describe(images), TypeError)
+    if count_of(images, "images", words) == 0:
+        raise invalid("images", words, "none")
     return [
         as_pixels(image, f"images[{i}]", (mean, std)) for i, image in enumerate(images)
     ]

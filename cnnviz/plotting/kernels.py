@@ -8,7 +8,14 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from cnnviz._validation import as_array, as_limit, as_titles, describe, invalid
+from cnnviz._validation import (
+    as_array,
+    as_limit,
+    as_titles,
+    count_of,
+    describe,
+    invalid,
+)
 from cnnviz.plotting._grid import bar_beside, grid
 from cnnviz.plotting._numbers import write_values
 from cnnviz.plotting._style import FRAME, HAIRLINE, frame, picture_axes
@@ -146,14 +153,13 @@ def _draw_cells(place, kernel, limit):
 def _as_kernels(kernels):
     """Return a non-empty list of checked kernels."""
     words = "kernels (K, kh, kw), (K, 1, kh, kw) or (K, 3, kh, kw)"
-    if not hasattr(kernels, "__len__") or isinstance(kernels, str):
-        raise invalid("kernels", words, describe(kernels), TypeError)
+    count = count_of(kernels, "kernels", words)
     shape = getattr(kernels, "shape", None)
     if shape is not None and (
         len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] not in (1, 3))
     ):
         raise invalid("kernels", words, describe(kernels))
-    if len(kernels) == 0:
+    if count == 0:
         raise invalid("kernels", words, "none")
     return [_as_kernel(each, f"kernels[{i}]") for i, each in enumerate(kernels)]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cnnviz._validation import as_pixels, describe, invalid
+from cnnviz._validation import as_pixels, as_text, describe, invalid
 from cnnviz.plotting._numbers import shortest, smallest_cell, write_values
 from cnnviz.plotting._style import TITLE, WIDTH, frame, new_axes
 from cnnviz.plotting.images import draw_pixels
@@ -70,6 +70,7 @@ def plot_pixel_values(
     >>> ax.images[0].get_clim()
     (0.0, 255.0)
     """
+    title = as_text(title, "title")
     pixels, white = as_pixels(image, normalised_by=(mean, std))
     if pixels.ndim == 3:
         raise invalid("image", "a grey picture (H, W)", describe(image))

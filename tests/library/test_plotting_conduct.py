@@ -1,6 +1,8 @@
 """What all figures keep to: no side effects, one width, few sizes of type."""
 
 import inspect
+import itertools
+import re
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -176,3 +178,49 @@ def test_names_and_titles_are_shown_as_they_are(text):
         ]
         assert shown
         assert not any(t.get_parse_math() for t in shown)
+
+
+UNFIT = [
+    *(None, 3, -1, 1.5, np.nan, True, "abc", b"abc", [], (), {}, {"a": 1}, {1}),
+    *([[]], [[1], [1, 2]], [None], ["a"], [PIXELS, "a"], "\ud800", object(), iter([1])),
+    *(
+        np.array(1),
+        np.zeros(0),
+        np.zeros((0, 3)),
+        np.zeros((2,) * 5),
+        [[1j]],
+        [[10**30]],
+    ),
+    *(
+        np.array([["a"]]),
+        np.array([[None]]),
+        np.zeros((2, 2), [("a", int)]),
+        [[np.nan]],
+    ),
+    *(np.array([["2020-01-01"]], "M8[D]"), np.ma.masked_equal([[0.5, 0.25]], 0.25)),
+    *(torch.tensor(3), torch.zeros(2, 2, device="meta"), torch.zeros(2, 3, 4, 4)),
+    *(torch.eye(2).to_sparse(), torch.zeros(2, 2, dtype=torch.complex64)),
+    *(torch.eye(2).to(torch.float8_e4m3fn), np.eye(2, dtype=np.longdouble)),
+]
+OURS = sorted((PICTURES | GRIDS).keys() - {"plot_architecture", "plot_history"})
+OURS.remove("plot_shift_accuracy")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_is_unfit_is_named_and_nothing_is_half_done(name):
+    function, fit = getattr(plotting, name), (PICTURES | GRIDS)[name]
+    parameters = list(inspect.signature(function).parameters)
+    refused = []
+    for parameter, unfit in itertools.product(parameters, UNFIT):
+        arguments = dict(zip(parameters, fit, strict=False)) | {parameter: unfit}
+        try:
+            result = function(**arguments)
+            (result if name in GRIDS else result.figure).canvas.draw()
+            plt.close("all")
+        except (TypeError, ValueError) as error:
+            refused.append((parameter, str(error), plt.get_fignums()))
+    assert len(refused) > len(UNFIT)
+    for parameter, message, figures in refused:
+        named = rf"({parameter}|{parameters[0]}|limit|labels)\b"
+        assert re.match(rf"{named}.* must be .+, got ", message)
+        assert not figures
