@@ -15,7 +15,7 @@ def narrow(figure):
     width, height = figure.get_size_inches()
     if width <= WIDTH:
         return False
-    panels = [axes for axes in figure.axes if axes.get_subplotspec()]
+    panels = [ax for ax in figure.axes if ax.get_subplotspec()]
     if figure.get_layout_engine() is None or not panels:
         figure.set_size_inches(WIDTH, height * WIDTH / width)
         return True
@@ -23,24 +23,24 @@ def narrow(figure):
     rows = break_rows(panels)
     columns = max(map(len, rows))
     panel = (WIDTH - BAR * bars) / columns
-    if any(axes.get_aspect() == "auto" for axes in panels):
+    if any(ax.get_aspect() == "auto" for ax in panels):
         heights = [PLOT_HEIGHT] * len(rows)
     else:
         heights = [panel * max(map(proportion, row)) + TITLE for row in rows]
     grid = GridSpec(len(rows), columns, figure=figure, height_ratios=heights)
     for number, row in enumerate(rows):
-        for column, axes in enumerate(row):
-            axes.set_subplotspec(grid[number, column])
-            axes.set_in_layout(True)
-            shrink(axes.title, panel)
+        for column, ax in enumerate(row):
+            ax.set_subplotspec(grid[number, column])
+            ax.set_in_layout(True)
+            shrink(ax.title, panel)
     figure.set_size_inches(WIDTH, sum(heights))
     figure.set_layout_engine("compressed", w_pad=0.04, h_pad=0.04, wspace=0, hspace=0)
     return True
 
 
-def proportion(axes):
+def proportion(ax):
     """Return the height of a panel by its width."""
-    box = axes.get_window_extent()
+    box = ax.get_window_extent()
     return box.height / box.width
 
 
@@ -52,13 +52,13 @@ def shrink(title, width):
 
 def break_rows(panels):
     """Return the panels in rows that are short enough; no row holds parts of two."""
-    columns = max(axes.get_gridspec().ncols for axes in panels)
+    columns = max(ax.get_gridspec().ncols for ax in panels)
     longest = COLUMNS.get(columns, min(columns, 5))
-    if any(i.get_size()[1] > DETAILED for axes in panels for i in axes.images):
+    if any(i.get_size()[1] > DETAILED for ax in panels for i in ax.images):
         longest = 1
     rows = {}
-    for axes in panels:
-        rows.setdefault(axes.get_subplotspec().rowspan.start, []).append(axes)
+    for ax in panels:
+        rows.setdefault(ax.get_subplotspec().rowspan.start, []).append(ax)
     return [
         row[first : first + longest]
         for row in rows.values()

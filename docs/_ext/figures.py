@@ -80,8 +80,8 @@ def take_caption(figure):
 
 def describe(figure):
     """Say what a figure shows: what its panels are, their titles and labels."""
-    panels = {axes: " ".join(words(axes).split()) for axes in figure.axes}
-    panels = {axes: text for axes, text in panels.items() if text}
+    panels = {ax: " ".join(words(ax).split()) for ax in figure.axes}
+    panels = {ax: text for ax, text in panels.items() if text}
     if not panels:
         return ""
     texts = list(panels.values())
@@ -92,14 +92,14 @@ def describe(figure):
 
 def name_kind(panels):
     """Say how many panels there are, and whether they hold pixels."""
-    kind = "picture" if any(axes.images for axes in panels) else "plot"
+    kind = "picture" if any(ax.images for ax in panels) else "plot"
     return f"{len(panels)} {kind}s" if len(panels) > 1 else f"A {kind}"
 
 
-def words(axes):
+def words(ax):
     """Return the title of a panel and the labels of its axes."""
-    title = axes.get_title() or axes.get_title("left")
-    across, up = axes.get_xlabel(), axes.get_ylabel()
+    title = ax.get_title() or ax.get_title("left")
+    across, up = ax.get_xlabel(), ax.get_ylabel()
     labels = f"{up} against {across}" if across and up else across
     return f"{title}: {labels}" if title and labels else title or labels
 
@@ -114,10 +114,10 @@ def settle(figure):
     if figure.get_layout_engine() is None:
         return
     figure.set_layout_engine("none")
-    for axes in figure.axes:
-        (left, bottom), (right, top) = axes.get_position(True).get_points().round(6)
-        axes.set_position((left, bottom, right - left, top - bottom), "original")
-        axes.set_in_layout(True)
+    for ax in figure.axes:
+        (left, bottom), (right, top) = ax.get_position(True).get_points().round(6)
+        ax.set_position((left, bottom, right - left, top - bottom), "original")
+        ax.set_in_layout(True)
 
 
 def save_themes(figure, light, box=None):
@@ -157,9 +157,9 @@ def darken(figure):
     """
     kept = {
         artist
-        for axes in figure.axes
-        if axes.images
-        for child in (*axes.texts, *axes.lines, *axes.collections, *axes.patches)
+        for ax in figure.axes
+        if ax.images
+        for child in (*ax.texts, *ax.lines, *ax.collections, *ax.patches)
         for artist in child.findobj()
     }
     before = []

@@ -30,8 +30,8 @@ from cnnviz.plotting import (
 
 grey = cv2.cvtColor(dog(), cv2.COLOR_RGB2GRAY)
 wheel = grey[230:430, 370:580]
-axes = plot_boxes(grey, (230, 370, 430, 580), labels=["wheel"])
-axes.figure.suptitle("The dog in grey, and the part that comes next.", wrap=True)
+ax = plot_boxes(grey, (230, 370, 430, 580), labels=["wheel"])
+ax.figure.suptitle("The dog in grey, and the part that comes next.", wrap=True)
 
 # %%
 # The two kernels
@@ -111,12 +111,12 @@ figure.suptitle("The whole circle, twice: outside and inside of the tyre.", wrap
 
 part = np.s_[6:86:3, 130:210:3]
 row, column = np.mgrid[part]
-axes = plot_image(wheel, title="where brightness grows")
-axes.quiver(
+ax = plot_image(wheel, title="where brightness grows")
+ax.quiver(
     column, row, edges.x[part], edges.y[part], angles="xy", color="#d4501a", width=0.005
 )
-axes.set(xlim=(129.5, 209.5), ylim=(85.5, 5.5))
-axes.figure.suptitle(
+ax.set(xlim=(129.5, 209.5), ylim=(85.5, 5.5))
+ax.figure.suptitle(
     "Arrows leave the dark tyre on both sides. At the lower end of this arc the angle "
     f"is {edges.angle[80, 194]:.0f}° outside and {edges.angle[80, 189]:.0f}° inside, "
     "nearly the opposite.",
@@ -128,10 +128,10 @@ axes.figure.suptitle(
 # itself, and with it the leaves and the boards of wall and floor.
 
 magnitude = gradient(grey).magnitude
-axes = plot_image(
+ax = plot_image(
     np.minimum(magnitude / 400, 1), title="magnitude: 0 is black, 400 and more white"
 )
-axes.figure.suptitle(
+ax.figure.suptitle(
     f"Strong (up to {magnitude.max():.0f}) wherever dark meets light: the pillars, the "
     "leaves, the tyres, the outline of the dog. Weaker inside its black fur, weakest "
     "on the even floor.",

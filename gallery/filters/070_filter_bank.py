@@ -102,8 +102,8 @@ print("first minus second is the answer before ReLU:", restored)
 
 diagonal = np.triu(np.ones((4, 4)), 1) - np.tril(np.ones((4, 4)), -1)
 own = apply_kernel(grey, diagonal, padding="valid")
-axes = plot_signed(own, title="brighter at the upper right?", limit=4)
-axes.figure.suptitle(
+ax = plot_signed(own, title="brighter at the upper right?", limit=4)
+ax.figure.suptitle(
     "The wheel answers at its upper right and lower left, where it runs along the "
     "kernel's diagonal. At its upper left and lower right it fades.",
     wrap=True,

@@ -47,8 +47,8 @@ for name, output in activations.items():
 # %%
 # ``output`` is the model as a whole. The digit that all this comes from:
 
-axes = plot_image(images[0, 0], title=f"a {labels[0]} from the test set")
-axes.figure.suptitle("One bar, one slanted stroke. Keep both in mind.", wrap=True)
+ax = plot_image(images[0, 0], title=f"a {labels[0]} from the test set")
+ax.figure.suptitle("One bar, one slanted stroke. Keep both in mind.", wrap=True)
 
 # %%
 # Eight filters have looked at it. Which respond to ink, which to one side of a line

@@ -25,12 +25,12 @@ from cnnviz.training import fit
 # Layer by layer
 # --------------
 # A first convolution of 5 × 5 sees 5 × 5 pixels. The next one sees 5 × 5 of **those
-# units**, which lie further apart when a pooling came before. So a layer with kernel
-# :math:`k` widens the receptive field by :math:`k - 1` steps, and its stride :math:`s`
-# makes all later steps longer:
+# units**, which lie further apart when a pooling came before: their stride on the image
+# is larger. So a layer with kernel :math:`k` widens the receptive field by
+# :math:`k - 1` of these strides, and its own stride :math:`s` multiplies them:
 #
-# .. math:: \text{size} \leftarrow \text{size} + (k - 1) \cdot \text{step}, \qquad
-#    \text{step} \leftarrow \text{step} \cdot s
+# .. math:: \text{size} \leftarrow \text{size} + (k - 1) \cdot \text{stride}, \qquad
+#    \text{stride} \leftarrow \text{stride} \cdot s
 #
 # ``receptive_field`` follows this through any model. For our trained CNN, in pixels:
 
@@ -45,9 +45,9 @@ fit(
     cache=True,
 )
 fields = receptive_field(cnn, (1, 28, 28))
-print("layer    size  step  starts at")
+print("layer    size stride starts at")
 for name, field in fields.items():
-    print(f"{name:9}{field.size[0]:4}{field.stride[0]:6}{field.start[0]:11}")
+    print(f"{name:9}{field.size[0]:4}{field.stride[0]:7}{field.start[0]:10}")
 
 # %%
 # Both directions are alike, so the table has one number for each. Normalisation and
@@ -69,9 +69,9 @@ windows = [
     fields["conv2"].window(2 * row + 1, 2 * column + 1),
     fields["conv1"].window(4 * row + 6, 4 * column + 6),
 ]
-axes = plot_boxes(digit[0, 0], windows, labels=["relu2", "conv2", "conv1"])
-axes.set_title("three receptive fields")
-axes.figure.suptitle(
+ax = plot_boxes(digit[0, 0], windows, labels=["relu2", "conv2", "conv1"])
+ax.set_title("three receptive fields")
+ax.figure.suptitle(
     f"The unit in row {row}, column {column} of relu2 sees {fields['relu2'].size[0]} "
     f"of 28 pixels each way, a unit of conv1 only {fields['conv1'].size[0]}.",
     wrap=True,
@@ -122,15 +122,15 @@ figure.suptitle(
 # %%
 # A deeper network
 # ----------------
-# ResNet-18 halves its maps five times. Look at how the step drives the size.
+# ResNet-18 halves its maps five times. Look at how the stride drives the size.
 
 torch.manual_seed(0)
 resnet = resnet18(weights=None).eval()
 fields = receptive_field(resnet, (3, 448, 448))
 stages = ["layer1", "layer2", "layer3", "layer4"]
-print("layer    size  step")
+print("layer    size stride")
 for name in ["conv1", "maxpool", *stages]:
-    print(f"{name:9}{fields[name].size[0]:4}{fields[name].stride[0]:6}")
+    print(f"{name:9}{fields[name].size[0]:4}{fields[name].stride[0]:7}")
 
 # %%
 # The last is nearly twice as wide as the images of 224 × 224 for which this network
@@ -143,9 +143,9 @@ windows = {}
 for name in stages:
     middle = 224 // fields[name].stride[0]
     windows[name] = fields[name].window(middle, middle)
-axes = plot_boxes(photo, list(windows.values()), labels=stages)
-axes.set_title("the middle unit of each stage")
-axes.figure.suptitle(
+ax = plot_boxes(photo, list(windows.values()), labels=stages)
+ax.set_title("the middle unit of each stage")
+ax.figure.suptitle(
     "Part of the face; the head; the dog down to its belly, with parts of the bicycle; "
     "nearly everything.",
     wrap=True,
@@ -168,11 +168,9 @@ live.receptive_field(nets, {"ResNet-18": photo, "our CNN": digit[0, 0]})
 batch = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
 effective = {n: effective_receptive_field(resnet, batch, n) for n in stages}
 influence = effective["layer4"]
-axes = plot_overlay(
-    photo, influence, title="layer4, effective", limit=0.3, colorbar=True
-)
+ax = plot_overlay(photo, influence, title="layer4, effective", limit=0.3, colorbar=True)
 falling = np.sort(influence, axis=None)[::-1].cumsum() / influence.sum()
-axes.figure.suptitle(
+ax.figure.suptitle(
     "The window is nearly the whole picture, but half of all influence is with "
     f"{(falling < 0.5).mean():.0%} of the pixels, about the middle. The largest is 1; "
     "from 0.3 on colour is full.",
@@ -214,10 +212,10 @@ for name in ["relu2", *stages]:
 resnet.conv1.stride = (1, 1)
 fields = receptive_field(resnet, (3, 448, 448))
 for name in ["conv1", "maxpool", *stages]:
-    print(f"{name:9}{fields[name].size[0]:4}{fields[name].stride[0]:6}")
+    print(f"{name:9}{fields[name].size[0]:4}{fields[name].stride[0]:7}")
 
 # %%
-# About half, as all later steps are half as long; the first window stays.
+# About half, because all later strides are half as long; the first window stays.
 # In exchange, there are four times as many units to compute.
 #
 # Next: which pixels a decision rests on.

@@ -194,14 +194,14 @@ for (name, order), count in itertools.product(orders.items(), counts):
     with torch.no_grad():
         probability = cnn(erased).softmax(dim=1).gather(1, given).mean()
     curves[name].append(probability.item())
-axes = plot_history(
+ax = plot_history(
     {name: (counts, curve) for name, curve in curves.items()},
     xlabel="pixels erased",
     ylabel="probability of the answer",
 )
-axes.set_ylim(0, 1.02)
+ax.set_ylim(0, 1.02)
 at_20 = "; ".join(f"{name}: {curve[4]:.2f}" for name, curve in curves.items())
-axes.figure.suptitle(f"After twenty pixels, {at_20}.", wrap=True)
+ax.figure.suptitle(f"After twenty pixels, {at_20}.", wrap=True)
 
 # %%
 # Both methods beat chance, and covering beats the gradient. But covering has an

@@ -48,9 +48,9 @@ figure.suptitle(
 # %%
 # Stride
 # ------
-# The stride is the step from one window to the next. Below is the dog's face on 8 × 8
-# pixels. The windows along its diagonal are drawn, in turn orange and blue; each gives
-# one output. Look at the right and the lower edge.
+# The stride is the distance from one window to the next. Below is the dog's face on
+# 8 × 8 pixels. The windows along its diagonal are drawn, in turn orange and blue; each
+# gives one output. Look at the right and the lower edge.
 
 face = cv2.resize(dog()[215:335, 205:325], (8, 8), interpolation=cv2.INTER_AREA)
 figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.7), layout="compressed")

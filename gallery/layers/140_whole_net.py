@@ -29,8 +29,8 @@ from cnnviz.plotting import (
 grey = cv2.cvtColor(dog(), cv2.COLOR_RGB2GRAY).astype("float32") / 255
 batch = torch.from_numpy(grey)[None, None]
 print(tuple(batch.shape), f"from {grey.min():.2f} to {grey.max():.2f}")
-axes = plot_image(grey)
-axes.figure.suptitle(
+ax = plot_image(grey)
+ax.figure.suptitle(
     "Look for edges: the dark pillars and tyres, the dog's back, the boards.", wrap=True
 )
 

@@ -101,13 +101,13 @@ figure.suptitle(
 # **Shared weights**: all windows are looked at with the same filter.
 
 digit, label = mnist()[7]
-axes = plot_boxes(
+ax = plot_boxes(
     digit[0],
     [(0, 0, 28, 28), (7, 12, 12, 17)],
     labels=["one neuron of fc1: 784 weights", "conv1: 25 weights"],
     title="what one unit looks at",
 )
-axes.figure.suptitle(
+ax.figure.suptitle(
     "A neuron of fc1 has a weight of its own for every pixel. A filter of conv1 has 25 "
     "weights and uses them at each of 24 × 24 places.",
     wrap=True,

@@ -69,9 +69,9 @@ for _ in range(500):
 # %%
 # The vertical axis is logarithmic: each line of the grid is a loss ten times smaller.
 
-axes = plot_history({"loss": losses}, ylabel="mean squared difference")
-axes.set_yscale("log")
-axes.figure.suptitle(
+ax = plot_history({"loss": losses}, ylabel="mean squared difference")
+ax.set_yscale("log")
+ax.figure.suptitle(
     f"From {losses[0]:.1f} to {losses[-1]:.0e}: steep at first, then slower.",
     wrap=True,
 )

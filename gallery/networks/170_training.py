@@ -44,9 +44,9 @@ curves = {
     "MLP": (middle, np.reshape(mlp_history.loss, (-1, 10)).mean(axis=1)),
     "CNN": (middle, np.reshape(cnn_history.loss, (-1, 10)).mean(axis=1)),
 }
-axes = plot_history(curves, ylabel="training loss")
-axes.set_yscale("log")
-axes.figure.suptitle(
+ax = plot_history(curves, ylabel="training loss")
+ax.set_yscale("log")
+ax.figure.suptitle(
     "The training loss of both networks, each point the mean of ten steps. The CNN's "
     "ends lower. Dropout is on while the MLP trains, and raises its loss.",
     wrap=True,
@@ -110,10 +110,10 @@ for model, (name, answer) in zip((mlp, cnn), answers.items(), strict=True):
 # filters form and mistakes go. Point at a cell to see which digits they are.
 
 matrix = answers["CNN"].confusion_matrix
-axes = plot_confusion_matrix(matrix, title="CNN")
+ax = plot_confusion_matrix(matrix, title="CNN")
 errors = matrix.clone().fill_diagonal_(0)
 true, predicted = divmod(errors.argmax().item(), 10)
-axes.figure.suptitle(
+ax.figure.suptitle(
     f"Mistakes are not spread evenly: the most frequent is a {true} taken for a "
     f"{predicted}, {errors.max()} times.",
     wrap=True,

@@ -68,11 +68,11 @@ with torch.no_grad():
         "MLP": (shifts, mlp(moved).softmax(1)[:, labels[0]]),
         "CNN": (shifts, cnn(moved).softmax(1)[:, labels[0]]),
     }
-axes = plot_history(
+ax = plot_history(
     right, xlabel="shift to the right, pixels", ylabel="probability of the label"
 )
 (_, by_mlp), (_, by_cnn) = right.values()
-axes.figure.suptitle(
+ax.figure.suptitle(
     f"Six pixels to the right, the MLP gives the label {by_mlp[-1]:.0%} and the CNN "
     f"{by_cnn[-1]:.0%}; six to the left, {by_mlp[0]:.0%} and {by_cnn[0]:.0%}.",
     wrap=True,
@@ -134,8 +134,8 @@ for row, dy in enumerate(shifts):
 # %%
 # Each cell is one shift, numbers are per cent. Look at how large the bright spot is.
 
-axes = plot_shift_accuracy(accuracy[0], title="MLP")
-axes.figure.suptitle(
+ax = plot_shift_accuracy(accuracy[0], title="MLP")
+ax.figure.suptitle(
     f"In place {accuracy[0, 6, 6]:.0%}, three pixels further right "
     f"{accuracy[0, 6, 9]:.0%}, six up and to the left {accuracy[0, 0, 0]:.0%}. "
     "Guessing would give 10%.",
@@ -145,8 +145,8 @@ axes.figure.suptitle(
 # %%
 # And for the CNN, in the same colours:
 
-axes = plot_shift_accuracy(accuracy[1], title="CNN")
-axes.figure.suptitle(
+ax = plot_shift_accuracy(accuracy[1], title="CNN")
+ax.figure.suptitle(
     f"In place {accuracy[1, 6, 6]:.0%}, three pixels further right "
     f"{accuracy[1, 6, 9]:.0%}. The bright spot is wider, but it is a spot: this net, "
     "too, depends on the place.",

@@ -20,8 +20,8 @@ from cnnviz.plotting import plot_image, plot_pixel_values
 
 train = mnist(train=True)
 values = train.data[7].numpy()
-axes = plot_pixel_values(values)
-axes.figure.suptitle(
+ax = plot_pixel_values(values)
+ax.figure.suptitle(
     f"A {train.targets[7]}: {values.shape[0]} × {values.shape[1]} = {values.size} "
     "numbers. The black around the stroke is numbers too, all of them 0.",
     wrap=True,
@@ -31,8 +31,8 @@ axes.figure.suptitle(
 # **Live:** point at a pixel, or go there with the arrow keys. Walk from the black
 # across the border into the stroke.
 
-axes = plot_image(values, title="0 is black, 255 is white")
-axes.figure.suptitle(
+ax = plot_image(values, title="0 is black, 255 is white")
+ax.figure.suptitle(
     f"Row 8, column 11, on the upper stroke: {values[8, 11]}. Two columns to the left, "
     f"on its border: {values[8, 9]}.",
     wrap=True,
@@ -109,8 +109,8 @@ figure.suptitle(
 # Ink is dark and paper light. What changes if the digit is written that way?
 
 negative = 255 - values
-axes = plot_pixel_values(negative[end], title="255 − value")
-axes.figure.suptitle("The same stroke as dark ink on light paper.", wrap=True)
+ax = plot_pixel_values(negative[end], title="255 − value")
+ax.figure.suptitle("The same stroke as dark ink on light paper.", wrap=True)
 print(f"{(values == 0).mean():.0%} of the digit are 0")
 print(f"{(negative == 0).mean():.0%} of its negative are 0")
 

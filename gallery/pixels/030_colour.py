@@ -77,8 +77,8 @@ print(f"largest difference from OpenCV: {np.abs(grey - ready_made).max():.2f} of
 # the difference: red where the weighted grey is brighter, blue where the mean is.
 
 mean = photo.mean(axis=2)
-axes = plot_signed(grey - mean, title="weighted grey − plain mean")
-axes.figure.suptitle(
+ax = plot_signed(grey - mean, title="weighted grey − plain mean")
+ax.figure.suptitle(
     "The plain mean makes the yellow wall and the leaves darker than the weighted grey "
     "does, the red frame brighter. On the grey floor the two nearly agree.",
     wrap=True,
