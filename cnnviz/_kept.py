@@ -143,7 +143,10 @@ def _train_and_save(train, model, path):
         torch.save({"model": model.state_dict(), **result}, file)
         before()
         if fingerprint(model, _foreign_numbers()) != was:
-            raise ValueError("training changed more than its state_dict")
+            raise ValueError(
+                "meanwhile, more than its state_dict changed, "
+                "or numbers were drawn from random or numpy.random"
+            )
         content = file.getvalue()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, _checksum(path, content) + content)

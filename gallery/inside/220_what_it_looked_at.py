@@ -53,8 +53,8 @@ figure.suptitle(
 )
 
 # %%
-# The gradient
-# ------------
+# Saliency, from the gradient
+# ---------------------------
 # How much would the score of the answer change if one pixel changed a little? That is
 # the gradient of the score with respect to the pixels (Simonyan and others, 2014). One
 # run backwards gives it for all pixels. Its size is called saliency.

@@ -175,7 +175,7 @@ class WebKit:
     def new_tab(self, address):
         (path,) = when(self.process, self.new_paths)
         self.known.add(path)
-        socket = connect(f"ws://{self.inspector}{path}", max_size=None)
+        socket = connected(f"ws://{self.inspector}{path}")
         return WebKitTab(self.sockets.enter_context(socket), address)
 
     def new_paths(self):
@@ -195,6 +195,11 @@ class WebKit:
         return getattr(self.tab, name)
 
 
+def connected(address):
+    """Open a socket. It sends no pings: those draw from `random`, at any time."""
+    return connect(address, max_size=None, ping_interval=None)
+
+
 @contextmanager
 def firefox(profile):
     """Start Firefox, with its profile in an empty folder."""
@@ -205,7 +210,7 @@ def firefox(profile):
     with started(command) as process:
         told = when(process, (profile / "WebDriverBiDiServer.json").read_text)
         host, port = json.loads(told).values()
-        with connect(f"ws://{host}:{port}/session", max_size=None) as socket:
+        with connected(f"ws://{host}:{port}/session") as socket:
             yield Firefox(socket)
 
 
