@@ -124,8 +124,10 @@ class LiveFigure:
         OSError
             If it can't be written. What stood there before is kept.
         """
-        data = f"cnnviz.provide({self.json()},{_json(self.settings)});\n"
-        write_whole(Path(path), data.encode("utf-8"))
+        # As text: in a literal, "__proto__" would be no name like others.
+        data, settings = _json(self.json()), _json(self.settings)
+        script = f"cnnviz.provide(JSON.parse({data}),{settings});\n"
+        write_whole(Path(path), script.encode("utf-8"))
 
     def _element(self, extra=""):
         """Return the element with its data inside."""

@@ -16,6 +16,7 @@
 	const ACROSS = 4; // maps side by side
 	const POINT = "-?\\d{1,3}(\\.\\d+)? -?\\d{1,3}(\\.\\d+)? "; // x and y in pixels
 	const { element } = cnnviz;
+	const BLANK = cnnviz.plane(SIDE, SIDE);
 	const matrix = () => new DOMMatrix();
 
 	/** How to move and scale a map of ink so that it lies as MNIST's digits do. */
@@ -78,8 +79,10 @@
 
 		async start({ networks, sheet, words }) {
 			const [digits] = await cnnviz.unpackPicture(sheet);
-			this.sheet = element("canvas");
-			cnnviz.paint(this.sheet, [digits], { kind: "grey", low: 0, high: 255 });
+			this.digits = words.map((_, i) =>
+				cnnviz.crop(digits, { top: SIDE * i, left: 0, bottom: SIDE * (i + 1), right: SIDE }),
+			);
+			this.begun = element("canvas");
 			this.networks = Object.entries(networks).map(([name, packed]) => [name, cnnviz.readNetwork(packed)]);
 			const { digit } = this.form.elements;
 			digit.replaceChildren(new Option("blank"), ...words.map((text, i) => new Option(text, i)));
@@ -101,7 +104,7 @@
 				0,
 				layers.findIndex(({ kind }) => kind === "flatten"),
 			);
-			const blank = cnnviz.run(layers, cnnviz.plane(SIDE, SIDE));
+			const blank = cnnviz.run(layers, BLANK);
 			this.find(".stages").replaceChildren();
 			this.stages = maps.map(({ name }, index) => {
 				const [title, host] = [element("small"), element("div", { class: "maps" })];
@@ -150,19 +153,14 @@
 		}
 
 		render(state) {
-			const { right, down, rotate, centred } = state;
+			const { digit, strokes, right, down, rotate, thicken, centred } = state;
+			const start = this.digits[digit] ?? BLANK;
+			cnnviz.paint(this.begun, [start], { kind: "grey", low: 0, high: 255 });
 			this.#ink(this.pad.canvas, state);
-			const half = SIDE / 2;
-			let moved = matrix()
-				.translate(half + right, half + down)
-				.rotate(rotate)
-				.translate(-half, -half);
-			if (centred) {
-				// Half as large, the drawing can move without leaving the canvas.
-				const small = matrix().scale(0.5).translate(half, half).multiply(moved);
-				moved = centring(this.#ink(this.fine, state, small)).multiply(small);
-			}
-			const grey = cnnviz.pool(this.#ink(this.fine, state, moved), FINE, "average");
+			const ours = !strokes && !rotate && !thicken && !centred;
+			const window = { top: -down, left: -right, bottom: SIDE - down, right: SIDE - right };
+			const grey = ours ? cnnviz.crop(start, window, 0) : this.#moved(state);
+			this.notice = ours ? "" : cnnviz.inexactness(this.fine);
 			this.picture = { ...grey, data: grey.data.map((value) => value / 255) };
 			this.seen.show([this.picture], { kind: "grey", low: 0, high: 1 });
 			const answer = this.#answer();
@@ -174,8 +172,23 @@
 			if (!state.unit) this.say(black ? "" : answer);
 		}
 
+		/** The pixels of a drawing that is moved and turned, read from a canvas. */
+		#moved({ right, down, rotate, centred, ...state }) {
+			const half = SIDE / 2;
+			let moved = matrix()
+				.translate(half + right, half + down)
+				.rotate(rotate)
+				.translate(-half, -half);
+			if (centred) {
+				// Half as large, the drawing can move without leaving the canvas.
+				const small = matrix().scale(0.5).translate(half, half).multiply(moved);
+				moved = centring(this.#ink(this.fine, state, small)).multiply(small);
+			}
+			return cnnviz.pool(this.#ink(this.fine, state, moved), FINE, "average");
+		}
+
 		/** Draw a digit's pixels and strokes: "Px y x y…" of the pen, "Ex y x y…" of the eraser. */
-		#ink(canvas, { digit, strokes, thicken }, moved) {
+		#ink(canvas, { strokes, thicken }, moved) {
 			const { width } = canvas;
 			const context = canvas.getContext("2d", { willReadFrequently: true });
 			context.reset();
@@ -190,7 +203,7 @@
 			// Each pixel becomes the lightest of those around it, or the darkest.
 			for (let angle = 0; angle < (thicken ? 6.2 : 0.1); angle += Math.PI / 8) {
 				const [x, y] = [thicken * Math.cos(angle), thicken * Math.sin(angle)];
-				context.drawImage(this.sheet, 0, SIDE * digit, SIDE, SIDE, x, y, SIDE, SIDE);
+				context.drawImage(this.begun, x, y);
 				context.globalCompositeOperation = thicken > 0 ? "lighten" : "darken";
 			}
 			context.globalCompositeOperation = "source-over";
@@ -203,7 +216,7 @@
 		}
 
 		#answer() {
-			[this.outputs, this.probabilities] = [{}, {}];
+			[this.outputs, this.probabilities] = [{ __proto__: null }, { __proto__: null }];
 			return this.networks
 				.map(([name, layers], column) => {
 					const maps = (this.outputs[name] = cnnviz.run(layers, this.picture));

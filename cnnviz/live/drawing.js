@@ -26,7 +26,7 @@
 	function colorAt(kind, place) {
 		const inside = Math.min(Math.max(place, 0), 1) || 0; // NaN is 0
 		if (kind === "grey") return Array(3).fill(Math.round(inside * 255));
-		// Between two of the colours, each as much as the place is near it.
+		// Between two colours.
 		const first = Math.min(Math.floor(inside * 10), 9);
 		const share = inside * 10 - first;
 		return SIGNED[first].map((level, i) => Math.round(level + (SIGNED[first + 1][i] - level) * share));
@@ -161,7 +161,7 @@
 
 	/** A map on the page, frames over it, and a place that is pointed at. */
 	class Picture {
-		/** @param {{label: string, onpick?: (row: number, column: number) => void}} options */
+		/** `onpick(row, column)` is called where the reader points. */
 		constructor(host, { label, onpick }) {
 			this.canvas = element("canvas", { role: "img", "aria-label": label });
 			this.host = host;

@@ -65,8 +65,6 @@
 		}
 	`;
 	const NEAR = "800px";
-	const INEXACT =
-		"This browser alters pixels that pages read, which guards your privacy: the numbers of your own pictures are not exact.";
 	const provided = new Map();
 	const figures = new Map();
 
@@ -80,14 +78,12 @@
 		const script = Object.assign(document.createElement("script"), { src: address });
 		const { src } = script;
 		if (!provided.has(src)) {
-			provided.set(
-				src,
-				new Promise((done, failed) => {
-					script.onload = () => done(provided.get(src));
-					script.onerror = () => failed(new cnnviz.InputError("The data of this figure could not be loaded."));
-					document.head.append(script);
-				}),
-			);
+			const loaded = new Promise((done, failed) => {
+				script.onload = () => done(provided.get(src));
+				script.onerror = () => failed(new cnnviz.InputError("The data of this figure could not be loaded."));
+			});
+			provided.set(src, loaded);
+			document.head.append(script);
 		}
 		return provided.get(src);
 	}
@@ -95,18 +91,15 @@
 	/** What the address says of figures: settings by the figure's id, in order. */
 	function settingsInAddress() {
 		const parts = location.hash.slice(1).split(/;(?=[^;?=]*\?)/); // a kernel holds semicolons, too
-		return new Map(
-			parts
-				.filter((part) => part.includes("?"))
-				.map((part) => {
-					const [id, settings] = part.split("?");
-					try {
-						return [decodeURIComponent(id), settings];
-					} catch {
-						return [id, settings];
-					}
-				}),
-		);
+		const found = new Map();
+		for (const [id, settings] of parts.map((part) => part.split("?"))) {
+			try {
+				if (settings !== undefined) found.set(decodeURIComponent(id), settings);
+			} catch {
+				// No figure has an id that can't be decoded.
+			}
+		}
+		return found;
 	}
 
 	/** Put a fragment into the address bar; false where the page has no address of its own. */
@@ -129,17 +122,14 @@
 		}
 	}
 
-	const SWITCHED = new Map([
-		["true", true],
-		["", true],
-		["false", false],
-	]);
+	const isNumeric = ({ type }) => type === "number" || type === "range";
+	const keyOf = ({ type }) => (type === "checkbox" ? "checked" : "value");
 
-	/** A value as a control of some type takes it; null for what it can't. */
-	function asSetting(value, type) {
+	/** A value as a control takes it; null for what it can't. */
+	function asSetting(value, control) {
 		const text = String(value);
-		if (type === "checkbox") return SWITCHED.get(text) ?? null;
-		if (type !== "number" && type !== "range") return text;
+		if (control.type === "checkbox") return ["true", "", "false"].includes(text) ? text !== "false" : null;
+		if (!isNumeric(control)) return text;
 		return /^[-+.\de]+$/i.test(text.trim()) && Number.isFinite(Number(text)) ? String(Number(text)) : null;
 	}
 
@@ -354,7 +344,7 @@
 		/** Set one control as the reader would: the address keeps it. */
 		put(name, value) {
 			const control = this.form.elements[name];
-			control[control.type === "checkbox" ? "checked" : "value"] = value;
+			control[keyOf(control)] = value;
 			this.#changed(control);
 		}
 
@@ -423,6 +413,7 @@
 
 		/** What stays wrong: it is told as long as nothing else is. */
 		set notice(text) {
+			if (text === this.#notice) return;
 			this.#notice = text;
 			this.warn("");
 		}
@@ -435,7 +426,7 @@
 				event.preventDefault();
 				try {
 					const planes = await cnnviz.readPicture(picture, side);
-					this.notice = cnnviz.readsExactly(planes[0]) ? "" : INEXACT;
+					this.notice = cnnviz.inexactness(planes[0]);
 					take(planes);
 				} catch (error) {
 					this.warn(error.message);
@@ -456,23 +447,18 @@
 		/** Keep a control's value, which can be used, and show it beside a slider. */
 		#remember(control) {
 			control.ariaInvalid = "false";
-			this.#valid[control.name] =
-				control.type === "checkbox"
-					? control.checked
-					: ["number", "range"].includes(control.type)
-						? control.valueAsNumber
-						: control.value;
+			this.#valid[control.name] = isNumeric(control) ? control.valueAsNumber : control[keyOf(control)];
 			const output = control.nextElementSibling;
 			if (output?.localName === "output") output.value = cnnviz.format(this.#valid[control.name]);
 		}
 
 		/** Why a control's value can't be used. */
 		#problem(control) {
-			const { validity, name, type, value, min, max, step, title } = control;
+			const { validity, name, value, min, max, step, title } = control;
 			const words = control.getAttribute("aria-label") ?? control.labels?.[0]?.textContent.trim() ?? name;
 			if (control.options) return control.selectedIndex < 0 ? `${words} has no such choice` : "";
 			if (validity.valid) return "";
-			if (type !== "number" && type !== "range") {
+			if (!isNumeric(control)) {
 				return `${words} must be ${title}, got ${value.slice(0, 40)}`;
 			}
 			const kind = step === "any" || step.includes(".") ? "a number" : "a whole number";
@@ -539,9 +525,9 @@
 					refused.push(`there is no setting “${name.slice(0, 40)}”`);
 					continue;
 				}
-				const key = control.type === "checkbox" ? "checked" : "value";
+				const key = keyOf(control);
 				const before = this.#valid[name] ?? control[key];
-				const setting = asSetting(value, control.type);
+				const setting = asSetting(value, control);
 				control[key] = setting;
 				const problem =
 					control[key] === setting ? this.#problem(control) : `${name} can't be ${String(value).slice(0, 40)}`;

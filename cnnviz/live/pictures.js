@@ -1,12 +1,11 @@
 /**
  * Readers' own pictures, read to the levels that Python's `read_image` gives.
  *
- * Browsers differ in what they make of a file's side notes (profiles, gamma, orientation),
- * and some show half a file as if it were whole. So the parts that hold pixels are taken
- * out of PNG, JPEG and WebP files, and what can be checked is, before the browser decodes
- * them. Colour profiles are ignored; what is transparent lies over white; an
+ * Browsers differ in what they make of a file's side notes, and some show half a file as
+ * if it were whole: the parts that hold pixels are taken out and checked, and these the
+ * browser decodes. Colour profiles are ignored; what is transparent lies over white; an
  * animation gives its first frame. Transparency, and 16 bits a channel, may cost two
- * levels. Other formats are the browser's alone.
+ * levels. Formats other than PNG, JPEG, WebP, GIF and BMP are the browser's alone.
  */
 "use strict";
 
@@ -14,12 +13,15 @@
 	const MOST_PIXELS = 64e6;
 	const CUT_SHORT = "This file is cut short: a part of the picture is missing.";
 	const DAMAGED = "This file is damaged: its pixels are not those of its checksum.";
+	const INEXACT =
+		"This browser alters pixels that pages read, which guards your privacy: numbers from pictures are not exact.";
 	const UNREADABLE = "This is no picture that the browser can read.";
 
 	/** The bytes of a file; whatever lies beyond its end is refused. */
 	class Bytes {
 		constructor(buffer) {
 			this.all = new Uint8Array(buffer);
+			this.view = new DataView(buffer);
 		}
 
 		/** The bytes from `start` up to `end`. */
@@ -28,14 +30,10 @@
 			return this.all.subarray(start, end);
 		}
 
-		/** The whole number of `count` bytes at a place, its highest byte first. */
-		number(start, count) {
-			return this.part(start, start + count).reduce((sum, byte) => sum * 256 + byte, 0);
-		}
-
-		/** The same, its lowest byte first. */
-		littleNumber(start, count) {
-			return this.part(start, start + count).reduceRight((sum, byte) => sum * 256 + byte, 0);
+		/** The whole number of `count` bytes at a place, its highest byte first, or its lowest. */
+		number(start, count, lowestFirst) {
+			this.part(start, start + count);
+			return this.view[`getUint${8 * count}`](start, lowestFirst);
 		}
 
 		/** The characters from `start` on. */
@@ -60,12 +58,12 @@
 
 	/** The orientation in EXIF notes, 1 (upright) to 8; 1 where they are broken. */
 	function orientationIn(file, start) {
-		const number = file.text(start, 1) === "I" ? "littleNumber" : "number";
+		const lowestFirst = file.text(start, 1) === "I";
 		try {
-			const table = start + file[number](start + 4, 4);
-			const entries = file[number](table, 2);
-			for (let entry = table + 2; entry < table + 2 + 12 * entries; entry += 12) {
-				if (file[number](entry, 2) === 0x0112) return file[number](entry + 8, 2);
+			const table = start + file.number(start + 4, 4, lowestFirst);
+			const end = table + 2 + 12 * file.number(table, 2, lowestFirst);
+			for (let entry = table + 2; entry < end; entry += 12) {
+				if (file.number(entry, 2, lowestFirst) === 0x0112) return file.number(entry + 8, 2, lowestFirst);
 			}
 		} catch (error) {
 			if (!(error instanceof cnnviz.InputError)) throw error;
@@ -127,7 +125,7 @@
 		let orientation = 1;
 		for (let start = 12, end; start + 8 <= file.all.length; start = end) {
 			const kind = file.text(start, 4);
-			const size = file.littleNumber(start + 4, 4);
+			const size = file.number(start + 4, 4, true);
 			end = start + 8 + size + (size % 2);
 			if (kind === "EXIF") {
 				const prefix = file.text(start + 8, 6) === "Exif\0\0" ? 6 : 0;
@@ -165,7 +163,7 @@
 
 	/** Of a BMP: all, if it is as long as it says. */
 	function partsOfBMP(file) {
-		file.part(0, file.littleNumber(2, 4));
+		file.part(0, file.number(2, 4, true));
 		return { parts: [file.all], orientation: 1 };
 	}
 
@@ -240,16 +238,16 @@
 		});
 	}
 
-	/** Is what is read from a canvas of this size what was put there? Not if privacy is guarded. */
-	function readsExactly({ width, height }) {
+	/** What to tell if a canvas of this size is not read as it was drawn; else nothing. */
+	function inexactness({ width, height }) {
 		const canvas = Object.assign(document.createElement("canvas"), { width, height });
 		const context = canvas.getContext("2d", { willReadFrequently: true });
 		const image = context.createImageData(width, height);
 		image.data.forEach((_, i) => (image.data[i] = i % 4 === 3 ? 255 : (i * 37) & 255));
 		context.putImageData(image, 0, 0);
 		const { data } = context.getImageData(0, 0, width, height);
-		return data.every((level, i) => level === image.data[i]);
+		return data.every((level, i) => level === image.data[i]) ? "" : INEXACT;
 	}
 
-	Object.assign(cnnviz, { readPicture, readCanvas, readsExactly });
+	Object.assign(cnnviz, { readPicture, readCanvas, inexactness });
 })();

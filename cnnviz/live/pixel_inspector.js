@@ -55,7 +55,7 @@
 
 		render({ picture, at }) {
 			const planes = this.pictures.get(picture);
-			const { width, height } = planes[0];
+			const { width } = planes[0];
 			const [row, column] = cnnviz.placeIn(planes[0], at);
 			this.amend({ at: `${row},${column}` });
 			const around = {
@@ -66,7 +66,6 @@
 			};
 			const scale = { kind: "grey", low: 0, high: 255 };
 			this.find(".parts").classList.toggle("colour", planes.length === 3);
-			this.whole.host.style.aspectRatio = `${width} / ${height}`;
 			this.whole.show(planes, scale);
 			this.whole.point(row, column);
 			this.whole.frame("around", around);

@@ -793,8 +793,10 @@ def test_a_file_holds_the_data_and_runs_only_its_own_scripts(tmp_path_factory, a
 
     figure.save_data(path.with_name("data.js"))
     script = path.with_name("data.js").read_text("utf-8")
-    given = re.fullmatch(r"cnnviz\.provide\((.*)\);\n", script)[1]
-    assert json.loads(f"[{given}]") == [{a: [b, 1.5]}, {"at": b, "n": "3"}]
+    given = re.fullmatch(r"cnnviz\.provide\(JSON\.parse\((.*)\);\n", script)[1]
+    data, settings = given.split("),{", 1)
+    assert json.loads(json.loads(data)) == {a: [b, 1.5]}
+    assert json.loads("{" + settings) == {"at": b, "n": "3"}
     shown = figure._repr_html_()
     assert f'<cnn-pixel-inspector at="{html.escape(b)}" n="3" embedded>' in shown
     again = re.findall("<script>(.*?)</script>", shown, re.DOTALL)

@@ -7,8 +7,11 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
+import playing
 from cnnviz import live
 from cnnviz.datasets import read_image
 from png_files import (
@@ -187,6 +190,41 @@ GUARDS = {
 def test_guards_of_privacy_alter_no_pixel_of_ours_and_are_told(open_figure, guard):
     image = RNG.integers(0, 256, (9, 9, 3), np.uint8)
     page = open_figure(live.kernel_playground(image))
+    put_up(page, guard)
+    own = page.evaluate(
+        """() => {
+          const {pictures} = document.querySelector("cnn-kernel-playground");
+          return pictures.picture.colours.map(({data}) => Array.from(data));
+        }"""
+    )
+    np.testing.assert_array_equal(own, np.moveaxis(image, 2, 0).reshape(3, -1))
+    give(page, png(image, COLOUR, 8))
+    page.get_by_text("This browser alters pixels").wait_for()
+
+
+@pytest.mark.parametrize("guard", GUARDS.values(), ids=GUARDS)
+def test_guards_of_privacy_alter_no_digit_of_ours_and_are_told(open_figure, guard):
+    image = torch.tensor(RNG.integers(0, 256, (1, 1, 28, 28), np.uint8)) / 255
+    network = nn.Sequential(nn.Conv2d(1, 1, 9), nn.Flatten(), nn.Linear(400, 10))
+    figure = live.draw_digit({"a": network}, image, torch.tensor([7]))
+    page = open_figure(figure)
+    put_up(page, guard)
+    playing.put(page, right=2, down=-1)
+    seen = playing.ask(page, "({picture}) => Array.from(picture.data)")
+    expected = nn.functional.pad(image[0, 0], (2, -2, -1, 1))
+    np.testing.assert_allclose(np.reshape(seen, (28, 28)), expected, atol=1e-7)
+    assert playing.message(page) == ""
+    for settings in ({"rotate": 5}, {"thicken": 1}, {"centred": True}):
+        playing.put(page, **settings)
+        assert "This browser alters pixels" in playing.message(page)
+        playing.put(page, digit="0", centred=False)
+        assert playing.message(page) == ""
+    playing.put(page, strokes="P1 2 3 4 ")
+    assert "This browser alters pixels" in playing.message(page)
+
+
+def put_up(page, guard):
+    """Alter what pages read from canvases, as browsers do that guard privacy."""
     page.evaluate(
         f"""() => {{
           const read = CanvasRenderingContext2D.prototype.getImageData;
@@ -197,15 +235,6 @@ def test_guards_of_privacy_alter_no_pixel_of_ours_and_are_told(open_figure, guar
           }};
         }}"""
     )
-    own = page.evaluate(
-        """() => {
-          const {pictures} = document.querySelector("cnn-kernel-playground");
-          return pictures.picture.colours.map(({data}) => Array.from(data));
-        }"""
-    )
-    np.testing.assert_array_equal(own, np.moveaxis(image, 2, 0).reshape(3, -1))
-    give(page, png(image, COLOUR, 8))
-    page.get_by_text("This browser alters pixels").wait_for()
 
 
 def give(page, file):

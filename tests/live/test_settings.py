@@ -15,7 +15,8 @@ GREY = np.arange(360, dtype=np.uint8).reshape(20, 18)
 def digits_and_networks():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 1, 9), nn.Flatten(), nn.Linear(400, 10))
-    return {"a": model}, torch.rand(3, 1, 28, 28), torch.tensor([1, 2, 3])
+    networks = {"a": model, "__proto__": model}
+    return networks, torch.rand(3, 1, 28, 28), torch.tensor([1, 2, 3])
 
 
 def training_steps():
@@ -48,7 +49,9 @@ FIGURES = {
     "learn_kernel": lambda: live.learn_kernel(
         GREY[None], np.full((3, 3), 0.1), learning_rate=0.1, seed=3, steps=7
     ),
-    "pixel_inspector": lambda: live.pixel_inspector({"one": GREY}, row=7, column=9),
+    "pixel_inspector": lambda: live.pixel_inspector(
+        {"one": GREY, "__proto__": GREY.T, '"<&;?': GREY}, row=7, column=9
+    ),
     "receptive_field": lambda: live.receptive_field(
         {"one": "conv 5, pool 2", "two": "conv 3"}, GREY
     ),
